@@ -1,0 +1,207 @@
+"""The composition root: every part is made here, handed its settings, and taken down again."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+import fhir_gateway
+from fhir_gateway import errors, lock, metrics, settings
+from fhir_gateway.ehr import client as ehr_client
+from fhir_gateway.mllp import server as mllp_server
+from fhir_gateway.rest import router
+from fhir_gateway.runs import register, slots, trigger, workflow
+from fhir_gateway.store import codec, database, resources
+from mappers.results_to_fhir import device
+from pipeline.engines import rules as rules_engine
+
+ENGINE_NAME = "fhir-gateway"
+POLLING_SECONDS = 0.1  # how long a queued run waits at most until the engine looks for it
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Gateway:
+    """One running gateway. `token` is None where no [security] section asks for one."""
+
+    settings: settings.Settings
+    database: database.Database
+    engine: DBOSClient
+    slots: slots.Slots
+    metrics: metrics.Metrics
+    ehr: ehr_client.Ehr | None
+    token: str | None
+    device_resource: codec.Resource
+    engine_version: str
+    is_ready: bool = False
+
+    @property
+    def device(self) -> str:
+        """The reference of the Device that authors the results."""
+        return f"Device/{self.device_resource['id']}"
+
+
+def database_url(config: settings.Settings) -> str:
+    """The configured database, or the SQLite file in the data folder (which is made when missing)."""
+    if config.database.url is None:
+        config.server.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return database.sqlite_url(config.server.data / "gateway.sqlite")
+    url = sa.make_url(config.database.url)
+    if config.database.password_file is not None:
+        url = url.set(password=settings.read_secret(config.database.password_file))
+    return url.render_as_string(hide_password=False)
+
+
+def engine_connection(url: str) -> sa.Engine:
+    """The workflow engine's own connections, with the same durability as ours."""
+    if not database.is_sqlite(url):
+        return sa.create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+    engine = sa.create_engine(url)
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        database.prepare_sqlite_connection(connection)
+
+    return engine
+
+
+def client(url: str, engine: sa.Engine) -> DBOSClient:
+    """The handle that puts workflows into the engine's queue."""
+    return DBOSClient(
+        system_database_url=url,
+        system_database_engine=engine,
+        application_name=ENGINE_NAME,
+        serializer=DBOSPortableJSONSerializer(),
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
+    """A gateway with its store, its workflow engine and its MLLP listener; all of it ends with the context."""
+    async with contextlib.AsyncExitStack() as stack:
+        url = database_url(config)
+        if database.is_sqlite(url):
+            stack.enter_context(lock.held(config.server.data / "gateway.lock"))
+        await asyncio.to_thread(database.migrate, url)
+        store = database.Database(url)
+        stack.callback(store.close)
+        engine = engine_connection(url)
+        stack.callback(engine.dispose)
+        rules = rules_engine.version()
+        gateway = Gateway(
+            settings=config,
+            database=store,
+            engine=client(url, engine),
+            slots=slots.Slots(config.runs.slots),
+            metrics=metrics.Metrics(),
+            ehr=ehr_client.Ehr(config.ehr) if config.ehr else None,
+            token=settings.read_secret(config.security.token_file) if config.security else None,
+            device_resource=device.build({"gateway": fhir_gateway.__version__, **rules}),
+            engine_version=f"rules {rules['tables']}",
+        )
+        if gateway.ehr is not None:
+            stack.push_async_callback(gateway.ehr.close)
+        await store.write(lambda unit: resources.put(unit, gateway.device_resource))
+        await _launch(gateway, url, engine)
+        stack.push_async_callback(_stop, config)
+        listener = await mllp_server.start(config.server.host, config.server.mllp_port, store)
+        stack.callback(listener.close)
+        gateway.is_ready = True
+        yield gateway
+        gateway.is_ready = False
+
+
+async def _launch(gateway: Gateway, url: str, engine: sa.Engine) -> None:
+    workflow.bind(gateway)
+    DBOS(
+        config={
+            "name": ENGINE_NAME,
+            "system_database_url": url,
+            "system_database_engine": engine,
+            "executor_id": "embedded" if database.is_sqlite(url) else f"{os.uname().nodename}-{os.getpid()}",
+            "application_version": workflow.APPLICATION_VERSION,
+            "serializer": DBOSPortableJSONSerializer(),
+            "max_executor_threads": 32,
+            "log_level": "ERROR",
+        }
+    )
+    DBOS.launch()
+    await DBOS.register_queue_async(
+        trigger.QUEUE, polling_interval_sec=POLLING_SECONDS, worker_concurrency=gateway.settings.runs.concurrency
+    )
+    await _bury_the_dead(gateway)
+
+
+async def _bury_the_dead(gateway: Gateway) -> None:
+    """A run whose workflow crashed its process too often will not be started again: say so on its Task."""
+    dead = await asyncio.to_thread(DBOS.list_workflows, status=["MAX_RECOVERY_ATTEMPTS_EXCEEDED", "ERROR"])
+    workflows = {status.workflow_id for status in dead}
+    for state in ("queued", "running"):
+        for run in await gateway.database.read(
+            lambda connection, state=state: register.listed(connection, state, 10_000)
+        ):  # type: ignore[misc]
+            if run.workflow in workflows:
+                reason = "The process ended several times while it worked on this run."
+                await gateway.database.write(
+                    lambda unit, run=run, reason=reason: register.change(unit, run.id, status="failed", reason=reason)  # type: ignore[misc]
+                )
+
+
+async def _stop(config: settings.Settings) -> None:
+    seconds = max(1, int(config.server.drain_seconds / 2))
+    await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=seconds)
+    workflow.bind(None)
+
+
+def build(config: settings.Settings) -> FastAPI:
+    """The ASGI application. Its gateway lives as long as its lifespan."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(application: FastAPI) -> AsyncIterator[None]:
+        try:
+            async with running(config) as gateway:
+                application.state.gateway = gateway
+                router.mount(application, gateway)
+                yield
+        except errors.GatewayError as error:
+            application.state.failure = error  # uvicorn swallows it; the process says it as one sentence
+            raise
+
+    application = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    application.add_api_route("/healthz", _healthz, methods=["GET"])
+    application.add_api_route("/readyz", _readyz, methods=["GET"])
+    application.add_api_route("/metrics", _metrics, methods=["GET"])
+    return application
+
+
+async def _healthz() -> Response:
+    return JSONResponse({"status": "alive"})
+
+
+async def _readyz(request: Request) -> Response:
+    gateway: Gateway | None = getattr(request.app.state, "gateway", None)
+    if gateway is None or not gateway.is_ready:
+        return JSONResponse({"status": "starting"}, 503)
+    try:
+        await gateway.database.read(lambda connection: connection.execute(sa.text("SELECT 1")))
+    except (sa.exc.SQLAlchemyError, errors.StoreUnavailable):
+        return JSONResponse({"status": "the database does not answer"}, 503)
+    return JSONResponse({"status": "ready"})
+
+
+async def _metrics(request: Request) -> Response:
+    gateway: Gateway = request.app.state.gateway
+    return Response(gateway.metrics.text(), media_type="text/plain; version=0.0.4")

@@ -1,0 +1,121 @@
+"""The command line: one noun a command. Bad input ends with exit code 2 and one sentence."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import fhir_gateway
+from fhir_gateway import errors, settings
+
+Config = Annotated[Path | None, typer.Option("--config", help="Configuration file (gateway.toml).")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of the database.")]
+
+application = typer.Typer(
+    no_args_is_help=True, add_completion=False, help=fhir_gateway.__doc__, pretty_exceptions_enable=False
+)
+runs = typer.Typer(no_args_is_help=True, help="Runs: what was worked on, how it ended, and working on it again.")
+application.add_typer(runs, name="runs")
+
+
+def main() -> None:
+    """The entry point of `fhir-gateway`."""
+    try:
+        application()
+    except errors.GatewayError as error:
+        typer.echo(error.message, err=True)
+        sys.exit(2)
+
+
+@application.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(fhir_gateway.__version__)
+
+
+@application.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the FHIR endpoint; 0 takes a free one.")] = None,
+    mllp_port: Annotated[int | None, typer.Option(help="Port of the HL7 v2 listener; 0 takes a free one.")] = None,
+    data: Data = None,
+    config: Config = None,
+) -> None:
+    """Run the gateway until it is told to stop (SIGTERM, SIGINT)."""
+    from fhir_gateway import server
+
+    sys.exit(server.serve(_settings(config, host=host, port=port, mllp_port=mllp_port, data=data)))
+
+
+@application.command()
+def check(config: Config = None, data: Data = None) -> None:
+    """Read the configuration as `serve` would, and say what it means."""
+    import msgspec
+
+    found = _settings(config, data=data)
+    typer.echo(msgspec.json.format(found.model_dump_json(exclude={"database"}).encode()).decode())
+
+
+@application.command()
+def demo(
+    case: Annotated[str, typer.Option("--case", help="Name of a bundled consultation.")] = "polytrauma",
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the gateway running until Ctrl-C.")] = False,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the resources to this file.")] = None,
+) -> None:
+    """Send one bundled consultation through a real gateway over HTTP and print what comes back."""
+    from fhir_gateway.demo import show
+
+    sys.exit(show.run(case, keep=keep, json_file=json))
+
+
+@application.command()
+def evaluate(
+    cases: Annotated[Path | None, typer.Option("--cases", help="Folder of cases; default: the bundled ones.")] = None,
+    details: Annotated[bool, typer.Option("--details", help="Name every missed fact and every fabrication.")] = False,
+) -> None:
+    """Measure the stages on consultations with gold annotations."""
+    from pipeline.evaluation import report
+
+    typer.echo(report.text(cases, details=details))
+
+
+@runs.command("list")
+def list_runs(
+    state: Annotated[str | None, typer.Option(help="Only runs in this state, e.g. failed.")] = None,
+    limit: Annotated[int, typer.Option(help="How many at most.")] = 50,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """The newest runs, one a line."""
+    from fhir_gateway.runs import inspection
+
+    for line in inspection.lines(_settings(config, data=data), state, limit):
+        typer.echo(line)
+
+
+@runs.command("show")
+def show_run(run: str, config: Config = None, data: Data = None) -> None:
+    """One run: its state, its stages with their times, and the reason when it failed."""
+    from fhir_gateway.runs import inspection
+
+    typer.echo(inspection.text(_settings(config, data=data), run))
+
+
+@runs.command("replay")
+def replay_run(
+    run: str,
+    from_stage: Annotated[str, typer.Option("--from", help="First stage that is done again.")] = "gather",
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Queue a run again from a stage on; a running gateway takes it up at once, else the next one does."""
+    from fhir_gateway.runs import inspection
+
+    typer.echo(inspection.replay(_settings(config, data=data), run, from_stage))
+
+
+def _settings(config: Path | None, **overrides: object) -> settings.Settings:
+    return settings.load(config, **overrides)

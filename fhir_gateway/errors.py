@@ -1,0 +1,31 @@
+"""Every error this service raises on purpose. An exception's docstring is its message and says what to do."""
+
+from __future__ import annotations
+
+
+class GatewayError(Exception):
+    """The gateway could not do what it was asked."""
+
+    def __init__(self, message: str | None = None) -> None:
+        self.message = message or " ".join((type(self).__doc__ or "").split())
+        super().__init__(self.message)
+
+
+class ConfigurationError(GatewayError):
+    """The configuration cannot be used. Correct it and start again; nothing was started."""
+
+
+class AlreadyRunning(GatewayError):
+    """Another gateway process holds this data folder. End it, or give this one its own --data folder."""
+
+
+class StoreUnavailable(GatewayError):
+    """The store could not commit. Nothing of this request was kept; send it again."""
+
+
+class VersionConflict(GatewayError):
+    """Somebody else changed the resource meanwhile. Read it again and repeat the change."""
+
+
+class RunNotFound(GatewayError):
+    """There is no run with this id. `fhir-gateway runs list` shows the known ones."""

@@ -1,0 +1,69 @@
+"""Rules about a write that need the store: whose encounter it is, and who may change a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from fhir_gateway.rest import outcomes
+from fhir_gateway.store import codec, resources, search_index
+
+#: Where a type names its encounter and its patient.
+_ENCOUNTER_AND_SUBJECT = {
+    "Condition": ("encounter", "subject"),
+    "DocumentReference": ("context.encounter", "subject"),
+    "Media": ("encounter", "subject"),
+    "MedicationRequest": ("encounter", "subject"),
+    "MedicationStatement": ("context", "subject"),
+    "Observation": ("encounter", "subject"),
+}
+
+#: The security label of what a machine asserted (HL7 v3-ObservationValue).
+AI_ASSERTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "AIAST"}
+
+
+def is_produced(resource: codec.Resource) -> bool:
+    """Whether the gateway itself wrote this resource as a proposal."""
+    labels = resource.get("meta", {}).get("security", [])
+    return any(label.get("code") == AI_ASSERTED["code"] for label in labels)
+
+
+def check(connection: sa.Connection, resource: codec.Resource, at: str) -> None:
+    """Refuse a write that crosses patients or touches the gateway's own proposals. `at` is the resource's FHIRPath."""
+    if is_produced(resource):
+        raise outcomes.rule(
+            "The label AIAST marks what this gateway proposes; a client cannot set it.", f"{at}.meta.security"
+        )
+    current = resources.read(connection, resource["resourceType"], resource["id"])
+    if current is not None and current.body is not None and is_produced(current.resource):
+        raise outcomes.rule(
+            "This is a proposal of the gateway. Release it with Composition/[id]/$release; no client changes it before.",
+            at,
+        )
+    for expression, encounter_id in _encounters(resource, at):
+        encounter = resources.read(connection, "Encounter", encounter_id)
+        if encounter is not None and encounter.body is not None:
+            _same_patient(resource, encounter.resource, expression)
+
+
+def encounter_ids(resource: codec.Resource) -> list[str]:
+    """The ids of the encounters that a resource names, without repeats."""
+    return list(dict.fromkeys(encounter_id for _expression, encounter_id in _encounters(resource, "")))
+
+
+def _encounters(resource: codec.Resource, at: str) -> Iterator[tuple[str, str]]:
+    path, _subject = _ENCOUNTER_AND_SUBJECT.get(resource["resourceType"], ("", ""))
+    if path:
+        for reference in search_index.walk(resource, f"{path}.reference"):
+            target_type, target_id = search_index.split_reference(str(reference))
+            if target_type == "Encounter":
+                yield f"{at}.{path}", target_id
+
+
+def _same_patient(resource: codec.Resource, encounter: codec.Resource, expression: str) -> None:
+    _path, subject = _ENCOUNTER_AND_SUBJECT[resource["resourceType"]]
+    mine = [search_index.split_reference(str(node)) for node in search_index.walk(resource, f"{subject}.reference")]
+    theirs = [search_index.split_reference(str(node)) for node in search_index.walk(encounter, "subject.reference")]
+    if mine and theirs and mine != theirs:
+        raise outcomes.rule("The encounter belongs to another patient than this resource.", expression)

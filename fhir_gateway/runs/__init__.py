@@ -1,0 +1,1 @@
+"""Runs: one durable workflow for each document that arrives, one checkpointed step for each stage."""

@@ -1,0 +1,86 @@
+"""Looking at runs and replaying them from the command line, beside a running gateway or without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast, get_args
+
+from dbos import DBOSClient
+
+from fhir_gateway import app, errors, settings
+from fhir_gateway.runs import register, trigger
+from fhir_gateway.store import database, resources
+from pipeline import flow
+
+
+@contextmanager
+def _opened(config: settings.Settings) -> Iterator[database.Database]:
+    url = app.database_url(config)
+    database.migrate(url)
+    store = database.Database(url)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def lines(config: settings.Settings, state: str | None, limit: int) -> list[str]:
+    """One line a run: id, time, state, stage, encounter, reason."""
+    with _opened(config) as store:
+        found = store.read_now(lambda connection: register.listed(connection, state, limit))
+    return [
+        "  ".join(
+            (run.id, resources.instant(run.created), f"{run.status:<9}", f"{run.stage or '-':<10}",
+             f"Encounter/{run.encounter}", run.reason or "")
+        ).rstrip()
+        for run in found
+    ]  # fmt: skip
+
+
+def text(config: settings.Settings, run_id: str) -> str:
+    """A run with its stages."""
+    with _opened(config) as store:
+        run = store.read_now(lambda connection: register.get(connection, run_id))
+        timings = store.read_now(lambda connection: register.timings(connection, run_id))
+    told = [
+        f"run        {run.id}",
+        f"state      {run.status}",
+        f"encounter  Encounter/{run.encounter}",
+        f"sources    {', '.join(run.sources)}",
+        f"created    {resources.instant(run.created)}",
+        f"updated    {resources.instant(run.updated)}",
+    ]
+    if run.reason:
+        told.append(f"reason     {run.reason}")
+    told += [f"  {stage:<10} {micros / 1000:9.1f} ms  {engine}" for stage, (micros, engine) in timings.items()]
+    return "\n".join(told)
+
+
+def replay(config: settings.Settings, run_id: str, from_stage: str) -> str:
+    """Queue a run again from a stage on. Its resources keep their ids, so nothing is written twice."""
+    if from_stage not in get_args(flow.Stage):
+        raise errors.ConfigurationError(f"There is no stage {from_stage}. The stages are {', '.join(flow.STAGES)}.")
+    stage = cast("flow.Stage", from_stage)
+    url = app.database_url(config)
+    with _opened(config) as store:
+        engine = app.engine_connection(url)
+        client = app.client(url, engine)
+        try:
+            store.submit(lambda unit: _replay(unit, client, run_id, stage)).result()
+        finally:
+            client.destroy()
+            engine.dispose()
+    return f"Run {run_id} is queued from {from_stage} on."
+
+
+def _replay(unit: database.Unit, client: DBOSClient, run_id: str, stage: flow.Stage) -> None:
+    register.get(unit.connection, run_id)
+    register.forget_outputs(unit, run_id, stage)
+    workflow = f"{run_id}.{unit.now}"
+    register.change(unit, run_id, status="queued", workflow=workflow)
+    client.enqueue_in_transaction(
+        unit.connection,
+        {"workflow_name": trigger.WORKFLOW, "queue_name": trigger.QUEUE, "workflow_id": workflow},
+        run_id,
+    )

@@ -1,0 +1,202 @@
+"""The runs themselves: their row, their Task, and the outputs of their stages. All in the caller's transaction.
+
+States: `waiting` (its encounter is not known yet), `queued`, `running`, `completed`, `failed` (dead: see the reason,
+replay it), `cancelled` (a later source of the same encounter started a newer run).
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import sqlalchemy as sa
+
+from fhir_gateway import errors
+from fhir_gateway.store import codec, database, resources, schema
+from mappers.results_to_fhir import task
+from pipeline import flow
+
+State = Literal["waiting", "queued", "running", "completed", "failed", "cancelled"]
+
+_run, _output = schema.run, schema.stage_output
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run. `sources` are Type/id in the order of their arrival; the first is what the Task focuses on."""
+
+    id: str
+    number: int
+    encounter: str
+    status: State
+    stage: str | None
+    workflow: str | None
+    sources: tuple[str, ...]
+    reason: str | None
+    created: int
+    updated: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished run shows on its Task: references by kind, and German sentences."""
+
+    outputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def create(unit: database.Unit, encounter: str, sources: tuple[str, ...], patient: str | None, state: State) -> Run:
+    """A new run with its Task. `encounter` is an id, `patient` a reference."""
+    newest = unit.connection.execute(
+        sa.select(sa.func.max(_run.c.number)).where(_run.c.encounter == encounter)
+    ).scalar_one_or_none()
+    run_id = str(uuid.uuid4())
+    run = Run(
+        id=run_id,
+        number=max(unit.now, (newest or 0) + 1),
+        encounter=encounter,
+        status=state,
+        stage=None,
+        workflow=run_id,
+        sources=sources,
+        reason=f"Waits for Encounter/{encounter}, which has not been received yet." if state == "waiting" else None,
+        created=unit.now,
+        updated=unit.now,
+    )
+    unit.connection.execute(_run.insert().values(**_row(run)))
+    _write_task(unit, run, patient, Outcome())
+    return run
+
+
+def change(
+    unit: database.Unit,
+    run_id: str,
+    *,
+    status: State,
+    stage: str | None = None,
+    reason: str | None = None,
+    outcome: Outcome | None = None,
+    workflow: str | None = None,
+    patient: str | None = None,
+) -> None:
+    """Move a run on, and its Task with it. What is not given stays as it is, but for the reason."""
+    run = get(unit.connection, run_id)
+    changed = Run(
+        id=run.id,
+        number=run.number,
+        encounter=run.encounter,
+        status=status,
+        stage=stage or run.stage,
+        workflow=workflow or run.workflow,
+        sources=run.sources,
+        reason=reason[:512] if reason else None,
+        created=run.created,
+        updated=unit.now,
+    )
+    unit.connection.execute(_run.update().where(_run.c.id == run_id).values(**_row(changed)))
+    _write_task(unit, changed, patient, outcome or Outcome())
+
+
+def get(connection: sa.Connection, run_id: str) -> Run:
+    """One run; RunNotFound when there is none."""
+    row = connection.execute(sa.select(_run).where(_run.c.id == run_id)).first()
+    if row is None:
+        raise errors.RunNotFound
+    return _from_row(row)
+
+
+def listed(connection: sa.Connection, state: str | None = None, limit: int = 50) -> list[Run]:
+    """The newest runs, all or those in one state."""
+    query = sa.select(_run).order_by(_run.c.created.desc()).limit(limit)
+    if state is not None:
+        query = query.where(_run.c.status == state)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def waiting_for(connection: sa.Connection, encounter: str) -> list[Run]:
+    """The runs that wait for this encounter."""
+    query = sa.select(_run).where(_run.c.encounter == encounter, _run.c.status == "waiting").order_by(_run.c.number)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def is_superseded(connection: sa.Connection, run: Run) -> bool:
+    """Whether a newer run of the same encounter has been started."""
+    query = sa.select(sa.literal(1)).where(_run.c.encounter == run.encounter, _run.c.number > run.number).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def save_output(unit: database.Unit, run_id: str, stage: flow.Stage, body: bytes, micros: int, engine: str) -> None:
+    """Keep what a stage said; a stage that had been finished before keeps its first output."""
+    exists = sa.select(sa.literal(1)).where(_output.c.run == run_id, _output.c.stage == stage)
+    if unit.connection.execute(exists).first() is None:
+        unit.connection.execute(
+            _output.insert().values(run=run_id, stage=stage, body=body, at=unit.now, micros=micros, engine=engine)
+        )
+
+
+def output(connection: sa.Connection, run_id: str, stage: flow.Stage) -> bytes | None:
+    """What a finished stage said; None when it is not finished."""
+    query = sa.select(_output.c.body).where(_output.c.run == run_id, _output.c.stage == stage)
+    body = connection.execute(query).scalar_one_or_none()
+    return None if body is None else bytes(body)
+
+
+def timings(connection: sa.Connection, run_id: str) -> dict[str, tuple[int, str]]:
+    """Microseconds and engine of each finished stage, in the order of the flow."""
+    rows = connection.execute(
+        sa.select(_output.c.stage, _output.c.micros, _output.c.engine).where(_output.c.run == run_id)
+    )
+    found = {row.stage: (row.micros, row.engine) for row in rows}
+    return {stage: found[stage] for stage in flow.STAGES if stage in found}
+
+
+def forget_outputs(unit: database.Unit, run_id: str, first: flow.Stage) -> None:
+    """Drop what must be made again when `first` runs again."""
+    again = flow.from_stage(first)
+    unit.connection.execute(_output.delete().where(_output.c.run == run_id, _output.c.stage.in_(again)))
+
+
+def _row(run: Run) -> dict[str, object]:
+    return {
+        "id": run.id,
+        "number": run.number,
+        "encounter": run.encounter,
+        "status": run.status,
+        "stage": run.stage,
+        "workflow": run.workflow,
+        "sources": codec.encode(run.sources),
+        "reason": run.reason,
+        "created": run.created,
+        "updated": run.updated,
+    }
+
+
+def _from_row(row: sa.Row[tuple[object, ...]]) -> Run:
+    values = dict(row._mapping)
+    return Run(**{**values, "sources": tuple(codec.decode(bytes(values["sources"])))})
+
+
+def _write_task(unit: database.Unit, run: Run, patient: str | None, outcome: Outcome) -> None:
+    if patient is None:
+        current = resources.read(unit.connection, "Task", run.id)
+        patient = current.resource.get("for", {}).get("reference") if current else None
+    resources.put(
+        unit,
+        task.build(
+            task.Run(
+                id=run.id,
+                encounter=f"Encounter/{run.encounter}",
+                patient=patient,
+                sources=run.sources,
+                state=run.status,
+                created=resources.instant(run.created),
+                updated=resources.instant(run.updated),
+                stage=run.stage,
+                reason=run.reason,
+                outputs=outcome.outputs,
+                notes=outcome.notes,
+            )
+        ),
+    )

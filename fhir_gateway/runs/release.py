@@ -1,0 +1,37 @@
+"""The release of a draft by a clinician: the only way anything becomes final."""
+
+from __future__ import annotations
+
+from fhir_gateway import errors
+from fhir_gateway.store import codec, database, resources
+from mappers.results_to_fhir import released
+
+
+class NotReleasable(errors.GatewayError):
+    """Only a preliminary Composition that is the newest draft of its encounter can be released."""
+
+
+def release(unit: database.Unit, composition: codec.Resource, practitioner: str, at: str) -> list[resources.Stored]:
+    """Make a draft and the results of its run final; says who and when on each. A second release changes nothing."""
+    if composition["status"] == "final":
+        return []
+    if composition["status"] != "preliminary":
+        raise NotReleasable
+    versions = [resources.put(unit, released.composition(composition, practitioner, at))]
+    for resource in _belonging(unit, composition):
+        final = released.result(resource)
+        if final is not None:
+            versions.append(resources.put(unit, final))
+    resources.put(unit, released.provenance(composition, [f"{v.type}/{v.id}" for v in versions], practitioner, at))
+    return versions
+
+
+def _belonging(unit: database.Unit, composition: codec.Resource) -> list[codec.Resource]:
+    """What the Provenance of the Composition's run names beside it."""
+    stored = resources.read(unit.connection, "Provenance", released.provenance_id(composition))
+    if stored is None or stored.body is None:
+        return []
+    own = f"Composition/{composition['id']}"
+    references = dict.fromkeys(t["reference"] for t in stored.resource["target"] if t["reference"] != own)
+    found = (resources.read(unit.connection, *reference.split("/")) for reference in references)
+    return [version.resource for version in found if version is not None and version.body is not None]

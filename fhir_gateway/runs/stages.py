@@ -1,0 +1,403 @@
+"""What each stage of a run does: load what it needs, let the pipeline work, keep what it said."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+
+from fhir_gateway import errors
+from fhir_gateway.ehr import client as ehr_client
+from fhir_gateway.ehr import write_back as ehr_write_back
+from fhir_gateway.rest import rules
+from fhir_gateway.runs import register
+from fhir_gateway.security import audit
+from fhir_gateway.store import codec, database, resources, search_index
+from fhir_gateway.store import search as store_search
+from mappers import consultation_from_fhir
+from mappers.results_to_fhir import bundle, composition, links, released
+from pipeline import clinical, consultation, flow, results, segments
+from pipeline.stages import bill, check, code, read_document, scribe, summarise
+
+if TYPE_CHECKING:
+    from fhir_gateway.app import Gateway
+
+Model = TypeVar("Model", bound=clinical.Clinical)
+
+#: The stages that an engine works on, and that take one of its slots.
+ENGINE = frozenset({"read", "scribe", "summarise", "code", "check", "bill"})
+
+#: What belongs to a patient's record, with the search parameter that finds it.
+_RECORD = {
+    "AllergyIntolerance": "patient",
+    "Condition": "patient",
+    "MedicationStatement": "patient",
+    "MedicationRequest": "patient",
+    "Observation": "patient",
+}
+
+
+class Gathered(clinical.Clinical):
+    """The consultation with the references that the results will need."""
+
+    consultation: consultation.Consultation
+    patient: str
+    sources_key: str
+    coverage: str | None
+    provider: str | None
+    practitioner: str | None
+
+
+class Written(clinical.Clinical):
+    """What was written back: references by kind, and what the Task tells."""
+
+    outputs: dict[str, tuple[str, ...]]
+    notes: tuple[str, ...]
+
+
+Result = clinical.Clinical
+
+
+async def gather(gateway: Gateway, run: register.Run) -> Gathered:
+    """The consultation from the store, and from the EHR when one is configured."""
+    found = await gateway.database.read(lambda connection: _from_store(connection, run))
+    if gateway.ehr is not None:
+        found = await ehr_client.complete(gateway.ehr, run.encounter, found, _RECORD)
+    encounter = found.get(f"Encounter/{run.encounter}")
+    if encounter is None:
+        raise clinical.StageRefused(f"Encounter/{run.encounter} is not known.")
+    patient = encounter.get("subject", {}).get("reference")
+    if not isinstance(patient, str):
+        raise clinical.StageRefused("The Encounter names no patient.")
+    sources = [found[reference] for reference in run.sources if reference in found]
+    if any(_subject(source) not in (None, patient) for source in sources):
+        raise clinical.StageRefused("A source belongs to another patient than the Encounter.")
+    coverages = [resource for resource in found.values() if resource["resourceType"] == "Coverage"]
+    built = consultation_from_fhir.build(
+        encounter,
+        patient=found.get(patient),
+        coverages=coverages,
+        record=[
+            r for r in found.values() if r["resourceType"] in (*_RECORD, "Medication") and not rules.is_produced(r)
+        ],
+        sources=sources,
+    )
+    return Gathered(
+        consultation=built,
+        patient=patient,
+        sources_key=_sources_key(built.sources),
+        coverage=next((consultation_from_fhir.reference(c) for c in coverages if c.get("status") == "active"), None),
+        provider=_provider(encounter),
+        practitioner=_practitioner(encounter),
+    )
+
+
+def _subject(source: codec.Resource) -> str | None:
+    reference = source.get("subject", {}).get("reference")
+    return "/".join(search_index.split_reference(reference)) if isinstance(reference, str) else None
+
+
+def _from_store(connection: sa.Connection, run: register.Run) -> dict[str, codec.Resource]:
+    found: dict[str, codec.Resource] = {}
+    for reference in (f"Encounter/{run.encounter}", *run.sources):
+        stored = resources.read(connection, *reference.split("/"))
+        if stored is not None and stored.body is not None:
+            found[reference] = stored.resource
+    subject = found.get(f"Encounter/{run.encounter}", {}).get("subject", {}).get("reference")
+    if isinstance(subject, str):
+        target_type, patient = search_index.split_reference(subject)
+        stored = resources.read(connection, target_type, patient)
+        if stored is not None and stored.body is not None:
+            found[subject] = stored.resource
+        for resource_type, parameter in (*_RECORD.items(), ("Coverage", "beneficiary")):
+            for stored in store_search.by_reference(connection, resource_type, parameter, target_type, patient):
+                found[f"{stored.type}/{stored.id}"] = stored.resource
+        for reference in [
+            r for item in found.values() for r in search_index.walk(item, "medicationReference.reference")
+        ]:
+            stored = resources.read(connection, *search_index.split_reference(str(reference)))
+            if stored is not None and stored.body is not None:
+                found[f"{stored.type}/{stored.id}"] = stored.resource
+    return found
+
+
+def _sources_key(sources: tuple[consultation.Source, ...]) -> str:
+    """The digest of what was documented, whatever the documents are called."""
+    contents = {hashlib.sha256(source.content or b"").hexdigest() for source in sources}
+    return hashlib.sha256("|".join(sorted(contents)).encode()).hexdigest()
+
+
+def _provider(encounter: codec.Resource) -> str | None:
+    reference = encounter.get("serviceProvider", {}).get("reference")
+    return reference if isinstance(reference, str) else _practitioner(encounter)
+
+
+def _practitioner(encounter: codec.Resource) -> str | None:
+    references = search_index.walk(encounter, "participant.individual.reference")
+    return next((str(r) for r in references if search_index.split_reference(str(r))[0] == "Practitioner"), None)
+
+
+async def _load(gateway: Gateway, run: register.Run, stage: flow.Stage, model: type[Model]) -> Model:
+    body = await gateway.database.read(lambda connection: register.output(connection, run.id, stage))
+    assert body is not None, f"{stage} has not been finished"
+    return model.model_validate_json(body)
+
+
+async def _read(gateway: Gateway, run: register.Run) -> segments.Transcript:
+    gathered = await _load(gateway, run, "gather", Gathered)
+    return await asyncio.to_thread(read_document.run, gathered.consultation)
+
+
+async def _scribe(gateway: Gateway, run: register.Run) -> results.Note:
+    gathered = await _load(gateway, run, "gather", Gathered)
+    transcript = await _load(gateway, run, "read", segments.Transcript)
+    return await asyncio.to_thread(scribe.run, gathered.consultation, transcript)
+
+
+async def _after_note(gateway: Gateway, run: register.Run, work: Callable[..., Model]) -> Model:
+    gathered = await _load(gateway, run, "gather", Gathered)
+    transcript = await _load(gateway, run, "read", segments.Transcript)
+    note = await _load(gateway, run, "scribe", results.Note)
+    return await asyncio.to_thread(work, gathered.consultation, transcript, note)
+
+
+async def _summarise(gateway: Gateway, run: register.Run) -> results.PatientSummary:
+    return await _after_note(gateway, run, summarise.run)
+
+
+async def _code(gateway: Gateway, run: register.Run) -> results.Coding:
+    return await _after_note(gateway, run, code.run)
+
+
+async def _check(gateway: Gateway, run: register.Run) -> results.SafetyCheck:
+    return await _after_note(gateway, run, check.run)
+
+
+class Billed(clinical.Clinical):
+    """The biller's answer, or None where the schedule is not known and none may be assumed."""
+
+    billing: results.Billing | None
+
+
+async def _bill(gateway: Gateway, run: register.Run) -> Billed:
+    gathered = await _load(gateway, run, "gather", Gathered)
+    transcript = await _load(gateway, run, "read", segments.Transcript)
+    note = await _load(gateway, run, "scribe", results.Note)
+    coding = await _load(gateway, run, "code", results.Coding)
+    assumed = gateway.settings.billing.insurance_when_unknown
+    insurance = None if assumed == "none" else assumed
+    return Billed(billing=await asyncio.to_thread(bill.run, gathered.consultation, transcript, note, coding, insurance))
+
+
+async def _write_back(gateway: Gateway, run: register.Run) -> Written:
+    """Map everything and put it into our own store, in one transaction with the Task and the audit row."""
+    gathered = await _load(gateway, run, "gather", Gathered)
+    transcript = await _load(gateway, run, "read", segments.Transcript)
+    note = await _load(gateway, run, "scribe", results.Note)
+    summary = await _load(gateway, run, "summarise", results.PatientSummary)
+    coding = await _load(gateway, run, "code", results.Coding)
+    check_result = await _load(gateway, run, "check", results.SafetyCheck)
+    billed = await _load(gateway, run, "bill", Billed)
+    earlier = await gateway.database.read(lambda connection: _earlier_results(connection, run.encounter))
+    surroundings = links.Links(
+        run=run.id,
+        encounter=f"Encounter/{run.encounter}",
+        patient=gathered.patient,
+        recorded=resources.instant(database.now_micros()),
+        sources=tuple(source.id for source in gathered.consultation.sources),
+        sources_key=gathered.sources_key,
+        device=gateway.device,
+        transcript=transcript,
+        coverage=gathered.coverage,
+        provider=gathered.provider,
+        practitioner=gathered.practitioner,
+        replaces=(),
+        hospital=gathered.consultation.encounter.setting == "hospital",
+    )
+    made = await asyncio.to_thread(
+        _map,
+        surroundings,
+        earlier,
+        note=note,
+        summary=summary,
+        coding=coding,
+        check=check_result,
+        billing=billed.billing,
+    )
+    await gateway.database.write(lambda unit: _store_results(unit, gateway, made, earlier))
+    return Written(outputs=_outputs(made), notes=_notes(note, coding, check_result, billed.billing))
+
+
+def _map(surroundings: links.Links, earlier: list[codec.Resource], **parts: Any) -> list[codec.Resource]:
+    own = surroundings.result_id("note", surroundings.sources_key)
+    replaced = tuple(
+        bundle.reference(resource)
+        for resource in earlier
+        if resource["resourceType"] == "Composition" and resource["id"] != own and _is_note(resource)
+        and resource["status"] != "entered-in-error"
+    )  # fmt: skip
+    return bundle.build(_replacing(surroundings, replaced), **parts)
+
+
+def _replacing(surroundings: links.Links, replaced: tuple[str, ...]) -> links.Links:
+    return dataclasses.replace(surroundings, replaces=replaced)
+
+
+def _is_note(resource: codec.Resource) -> bool:
+    return bool(resource["type"]["coding"][0] == composition.NOTE_TYPE)
+
+
+def _earlier_results(connection: sa.Connection, encounter: str) -> list[codec.Resource]:
+    """What earlier runs of this encounter wrote."""
+    found: list[codec.Resource] = []
+    for resource_type, parameter in (("Composition", "encounter"), ("Condition", "encounter"), ("Claim", "encounter")):
+        for stored in store_search.by_reference(connection, resource_type, parameter, "Encounter", encounter):
+            found.append(stored.resource)
+    compositions = [resource for resource in found if resource["resourceType"] == "Composition"]
+    for note in compositions:
+        for reference in search_index.walk(note, "section.entry.reference"):
+            if str(reference).startswith("DetectedIssue/"):
+                stored_issue = resources.read(connection, *str(reference).split("/"))
+                if stored_issue is not None and stored_issue.body is not None:
+                    found.append(stored_issue.resource)
+    unique = {bundle.reference(resource): resource for resource in found}
+    return [resource for resource in unique.values() if rules.is_produced(resource)]
+
+
+def _store_results(
+    unit: database.Unit, gateway: Gateway, made: list[codec.Resource], earlier: list[codec.Resource]
+) -> None:
+    """Put what is new, leave what says the same, take back earlier drafts that are not said any more."""
+    versions: list[resources.Stored] = []
+    kept = {bundle.reference(resource) for resource in made}
+    for resource in earlier:
+        if bundle.reference(resource) not in kept:
+            withdrawn = _withdrawn(resource)
+            if withdrawn is not None:
+                versions.append(resources.put(unit, withdrawn))
+    for resource in (gateway.device_resource, *made):
+        versions.append(resources.put(unit, _with_first_times(unit.connection, resource)))
+    audit.wrote(unit, gateway.device, versions)
+
+
+def _withdrawn(resource: codec.Resource) -> codec.Resource | None:
+    """An earlier draft taken back; None for what a clinician has released, which stays."""
+    if released.is_released(resource):
+        return None
+    if resource["resourceType"] == "Condition":
+        taken_back = {name: value for name, value in resource.items() if name != "clinicalStatus"}
+        coding = {**resource["verificationStatus"]["coding"][0], "code": "entered-in-error"}
+        return {**taken_back, "verificationStatus": {"coding": [coding]}}
+    return {**resource, "status": "entered-in-error"}
+
+
+def _with_first_times(connection: sa.Connection, resource: codec.Resource) -> codec.Resource:
+    """A repeat of the same content keeps the time of its first writing, and a released result its release."""
+    stored = resources.read(connection, resource["resourceType"], resource["id"])
+    if stored is None or stored.body is None:
+        return resource
+    old = stored.resource
+    if released.is_released(old):
+        return old
+    again = {
+        **resource,
+        **{name: old[name] for name in bundle.VOLATILE.get(resource["resourceType"], ()) if name in old},
+    }
+    if "relatesTo" in old and "relatesTo" not in again:
+        again = _in_order({**again, "relatesTo": old["relatesTo"]}, old)
+    same = {k: v for k, v in again.items() if k != "meta"} == {k: v for k, v in old.items() if k != "meta"}
+    return again if same else resource
+
+
+def _in_order(resource: codec.Resource, like: codec.Resource) -> codec.Resource:
+    return {name: resource[name] for name in (*like, *resource) if name in resource}
+
+
+_KINDS = {
+    "Composition": "note",
+    "Condition": "condition",
+    "DetectedIssue": "warning",
+    "Claim": "claim",
+    "Provenance": "provenance",
+}
+
+
+def _outputs(made: list[codec.Resource]) -> dict[str, tuple[str, ...]]:
+    outputs: dict[str, tuple[str, ...]] = {}
+    for resource in made:
+        kind = _KINDS[resource["resourceType"]]
+        if resource["resourceType"] == "Composition" and not _is_note(resource):
+            kind = "summary"
+        outputs[kind] = (*outputs.get(kind, ()), bundle.reference(resource))
+    return outputs
+
+
+def _notes(
+    note: results.Note, coding: results.Coding, check_result: results.SafetyCheck, billing: results.Billing | None
+) -> tuple[str, ...]:
+    """What the Task tells in words: the check's three states, what the gate and the rules refused, what is missing."""
+    told = [check_result.covered, *check_result.gaps]
+    if check_result.status == "none":
+        told.append("Verordnungsprüfung: kein Hinweis gefunden.")
+    refused = (*note.rejected, *coding.rejected, *(billing.refused if billing else ()))
+    told += [f"Nicht übernommen ({item.stage}): {item.proposal} – {item.reason}" for item in refused]
+    if billing is None:
+        told.append("Versicherungsart nicht übermittelt: kein Abrechnungsvorschlag.")
+    else:
+        if billing.assumed:
+            told.append(f"Versicherungsart nicht übermittelt: Abrechnung nach {billing.schedule} angenommen.")
+        told += list(billing.missing)
+    return tuple(told)
+
+
+async def _deliver(gateway: Gateway, run: register.Run) -> Written:
+    """Send the results to the EHR when one is configured."""
+    written = await _load(gateway, run, "write_back", Written)
+    if gateway.ehr is not None:
+        references = [gateway.device, *(reference for group in written.outputs.values() for reference in group)]
+        made = await gateway.database.read(
+            lambda connection: [
+                stored.resource
+                for stored in (resources.read(connection, *reference.split("/")) for reference in references)
+                if stored is not None and stored.body is not None
+            ]
+        )
+        await ehr_write_back.deliver(gateway.ehr, gateway.database, made)
+    return written
+
+
+WORK: dict[flow.Stage, Callable[[Gateway, register.Run], Awaitable[Result]]] = {
+    "gather": gather,
+    "read": _read,
+    "scribe": _scribe,
+    "summarise": _summarise,
+    "code": _code,
+    "check": _check,
+    "bill": _bill,
+    "write_back": _write_back,
+    "deliver": _deliver,
+}
+
+
+def finish(
+    unit: database.Unit, gateway: Gateway, run: register.Run, stage: flow.Stage, result: Result, micros: int
+) -> None:
+    """Keep a stage's output and move the Task on, in one transaction; the last stage completes the run."""
+    engine = gateway.engine_version if stage in ENGINE else "gateway"
+    register.save_output(unit, run.id, stage, result.model_dump_json().encode(), micros, engine)
+    if stage == "deliver" and isinstance(result, Written):
+        outcome = register.Outcome(result.outputs, result.notes)
+        register.change(unit, run.id, status="completed", stage=stage, outcome=outcome)
+        unit.after_commit.append(gateway.metrics.runs.labels("completed").inc)
+    else:
+        patient = result.patient if isinstance(result, Gathered) else None
+        register.change(unit, run.id, status="running", stage=stage, patient=patient)
+
+
+def public_reason(error: Exception) -> str:
+    """What may be said of an unexpected error: its own words only when they are ours."""
+    return error.message if isinstance(error, errors.GatewayError) else type(error).__name__

@@ -1,0 +1,111 @@
+"""What starts a run: a transcript or a recording whose encounter is known. Decided inside the commit that stores it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from fhir_gateway.rest import rules
+from fhir_gateway.runs import register
+from fhir_gateway.store import codec, database, resources, schema, search_index
+
+if TYPE_CHECKING:
+    from fhir_gateway.app import Gateway
+
+QUEUE = "documents"
+WORKFLOW = "document-encounter"
+
+#: Content types that a stage of this version can say something about, also when that is a clear refusal.
+_TRIGGERING = ("text/plain", "audio/", "video/")
+
+
+def stored(unit: database.Unit, gateway: Gateway, versions: Iterable[resources.Stored]) -> None:
+    """Start the runs that these new versions call for: one for each encounter, whatever number of sources came."""
+    arrived: dict[str, list[str]] = {}
+    known: list[str] = []
+    for version in versions:
+        if version.type == "Encounter":
+            known.append(version.id)
+        elif version.type in ("DocumentReference", "Media") and is_source(version.resource, gateway):
+            for encounter in rules.encounter_ids(version.resource):
+                arrived.setdefault(encounter, []).append(f"{version.type}/{version.id}")
+    for encounter, sources in arrived.items():
+        start(unit, gateway, encounter, tuple(sources))
+    for encounter in known:
+        for run in register.waiting_for(unit.connection, encounter):
+            register.change(unit, run.id, status="queued", patient=_patient(unit.connection, encounter))
+            enqueue(unit, gateway, run.id, run.id)
+
+
+def start(unit: database.Unit, gateway: Gateway, encounter: str, new_sources: tuple[str, ...]) -> register.Run:
+    """A run over all sources of the encounter; the new ones lead. It waits when nobody knows the encounter."""
+    others = [source for source in sources_of(unit.connection, encounter, gateway) if source not in new_sources]
+    exists = resources.read(unit.connection, "Encounter", encounter)
+    is_known = (exists is not None and exists.body is not None) or gateway.settings.ehr is not None
+    run = register.create(
+        unit,
+        encounter,
+        (*new_sources, *others),
+        _patient(unit.connection, encounter),
+        "queued" if is_known else "waiting",
+    )
+    if is_known:
+        enqueue(unit, gateway, run.id, run.id)
+    return run
+
+
+def enqueue(unit: database.Unit, gateway: Gateway, run_id: str, workflow_id: str) -> None:
+    """Put the workflow into the engine's queue, in the same transaction."""
+    gateway.engine.enqueue_in_transaction(
+        unit.connection, {"workflow_name": WORKFLOW, "queue_name": QUEUE, "workflow_id": workflow_id}, run_id
+    )
+
+
+def sources_of(connection: sa.Connection, encounter: str, gateway: Gateway) -> list[str]:
+    """All current sources of an encounter in the order of their arrival."""
+    version, index = schema.resource_version, schema.index_reference
+    query = (
+        sa.select(version.c.type, version.c.id, version.c.body)
+        .join(index, index.c.rk == version.c.rk)
+        .where(
+            version.c.type.in_(("DocumentReference", "Media")),
+            version.c.is_current,
+            version.c.body.is_not(None),
+            index.c.parameter == "encounter",
+            index.c.target_type == "Encounter",
+            index.c.target_id == encounter,
+        )
+        .order_by(version.c.rk)
+    )
+    return [f"{row.type}/{row.id}" for row in connection.execute(query) if is_source(codec.decode(row.body), gateway)]
+
+
+def is_source(resource: codec.Resource, gateway: Gateway) -> bool:
+    """Whether this resource is something that an encounter is documented from."""
+    if resource["resourceType"] == "Media":
+        attachments, is_valid = [resource.get("content", {})], resource.get("status") == "completed"
+    else:
+        attachments = list(search_index.walk(resource, "content.attachment"))
+        is_valid = resource.get("status") == "current" and resource.get("docStatus") != "entered-in-error"
+        is_valid = is_valid and _is_configured_type(resource, gateway.settings.runs.document_types)
+    return is_valid and any(_triggers(attachment) for attachment in attachments)
+
+
+def _triggers(attachment: Any) -> bool:
+    content_type = str(attachment.get("contentType", "text/plain")).lower()
+    return content_type.startswith(_TRIGGERING)
+
+
+def _is_configured_type(resource: codec.Resource, wanted: tuple[str, ...]) -> bool:
+    codings = search_index.walk(resource, "type.coding")
+    return not wanted or any(f"{c.get('system', '')}|{c.get('code', '')}" in wanted for c in codings)
+
+
+def _patient(connection: sa.Connection, encounter: str) -> str | None:
+    known = resources.read(connection, "Encounter", encounter)
+    if known is None or known.body is None:
+        return None
+    reference: str | None = known.resource.get("subject", {}).get("reference")
+    return reference

@@ -1,0 +1,130 @@
+"""The durable workflow: stages in the order of `pipeline.flow`, each a checkpointed step of the engine (DBOS).
+
+The engine's tables hold run ids and stage names, never a word of the patient. A stage that finished before a crash is
+found by its stored output and not done again. The order of the steps is the replay contract of a running workflow: when
+it changes, APPLICATION_VERSION changes too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+import structlog
+from dbos import DBOS, PortableWorkflowError
+from dbos import error as dbos_error
+
+from fhir_gateway.ehr import client as ehr_client
+from fhir_gateway.runs import register, stages, trigger
+from pipeline import clinical, flow
+
+if TYPE_CHECKING:
+    from fhir_gateway.app import Gateway
+
+APPLICATION_VERSION = "document-encounter-1"
+MAX_RECOVERY_ATTEMPTS = 5  # starts of one workflow by crashed processes before it is dead
+
+log = structlog.get_logger()
+
+_gateway: Gateway | None = None
+
+
+class StageFailed(Exception):
+    """A stage failed in a way that another try may mend. Carries the error's type, never its text."""
+
+
+class Superseded(Exception):
+    """A newer run of the same encounter has taken over."""
+
+
+def bind(gateway: Gateway | None) -> None:
+    """The gateway whose runs this process works on. The engine allows one a process."""
+    global _gateway
+    _gateway = gateway
+
+
+def _bound() -> Gateway:
+    assert _gateway is not None, "workflow.bind was not called"
+    return _gateway
+
+
+@DBOS.workflow(name=trigger.WORKFLOW, max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)
+async def document_encounter(run_id: str) -> str:
+    """All stages of a run; its end is always written to the run, whatever it is."""
+    for group in flow.ORDER:
+        answers = await asyncio.gather(*(_attempted(run_id, stage) for stage in group))
+        ended = [answer for answer in answers if answer]
+        if ended:
+            return ended[0]
+    return "completed"
+
+
+async def _attempted(run_id: str, stage: flow.Stage) -> str | None:
+    """One stage with its retries; the state in which the run ended when it cannot go on."""
+    settings = _bound().settings
+    options = settings.ehr if stage == "deliver" and settings.ehr else settings.runs
+    try:
+        return await DBOS.run_step_async(
+            {
+                "name": stage,
+                "retries_allowed": True,
+                "max_attempts": options.attempts,
+                "interval_seconds": options.backoff_seconds,
+                "backoff_rate": 2.0,
+            },
+            _step,
+            run_id,
+            stage,
+        )
+    except (dbos_error.DBOSException, PortableWorkflowError) as error:
+        causes = ", ".join(sorted({str(cause) for cause in getattr(error, "errors", ())}))
+        reason = f"The stage {stage} failed {options.attempts} times: {causes or 'see the log'}."
+    return await DBOS.run_step_async({"name": f"end-{stage}"}, _end, run_id, stage, "failed", reason)
+
+
+async def _step(run_id: str, stage: flow.Stage) -> str | None:
+    """Do a stage once. None when it is done, the run's last state when it is over; raises to be tried again."""
+    gateway = _bound()
+    run, done, superseded = await gateway.database.read(lambda connection: _look(connection, run_id, stage))
+    if done:
+        return None
+    if superseded:
+        return await _end(run_id, stage, "cancelled", "A later source of this encounter started a newer run.")
+    try:
+        result, micros = await _work(gateway, run, stage)
+    except (clinical.StageRefused, ehr_client.Rejected) as error:
+        return await _end(run_id, stage, "failed", error.reason)
+    except Exception as error:  # noqa: BLE001 - its text may quote the patient: only its type goes on
+        gateway.metrics.stage_failures.labels(stage).inc()
+        log.warning("stage failed", run=run_id, stage=stage, error=type(error).__name__)
+        raise StageFailed(stages.public_reason(error)) from None
+    await gateway.database.write(lambda unit: stages.finish(unit, gateway, run, stage, result, micros))
+    gateway.metrics.stage_seconds.labels(stage).observe(micros / 1_000_000)
+    return None
+
+
+def _look(connection: sa.Connection, run_id: str, stage: flow.Stage) -> tuple[register.Run, bool, bool]:
+    run = register.get(connection, run_id)
+    done = register.output(connection, run_id, stage) is not None
+    return run, done, register.is_superseded(connection, run)
+
+
+async def _work(gateway: Gateway, run: register.Run, stage: flow.Stage) -> tuple[stages.Result, int]:
+    """The stage's result and its own time in microseconds; a stage that needs the engine waits for a slot first."""
+    slot = gateway.slots.hold(priority=0) if stage in stages.ENGINE else contextlib.nullcontext()
+    async with slot, asyncio.timeout(gateway.settings.runs.stage_seconds):
+        begun = time.perf_counter()
+        result = await stages.WORK[stage](gateway, run)
+        return result, int((time.perf_counter() - begun) * 1_000_000)
+
+
+async def _end(run_id: str, stage: str, state: register.State, reason: str) -> str:
+    """Write the run's last state with its reason, which stands in our own tables and not in the engine's."""
+    gateway = _bound()
+    await gateway.database.write(lambda unit: register.change(unit, run_id, status=state, stage=stage, reason=reason))
+    gateway.metrics.runs.labels(state).inc()
+    log.warning("run ended", run=run_id, stage=stage, state=state)
+    return state

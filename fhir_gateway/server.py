@@ -1,0 +1,63 @@
+"""The process: uvicorn with our application, our logs, and an end within ten seconds of SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import structlog
+import uvicorn
+
+from fhir_gateway import app, errors, logs, settings
+
+log = structlog.get_logger()
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            for server in self.servers:
+                for listening in server.sockets:
+                    host, port = listening.getsockname()[:2]
+                    log.info("listening", url=f"http://{host}:{port}/fhir")
+
+
+def serve(config: settings.Settings) -> int:
+    """Run until stopped; the exit code. Raises the reason when the start failed."""
+    logs.configure()
+    listener = _bind(config.server.host, config.server.port)
+    application = app.build(config)
+    server = _Server(
+        uvicorn.Config(
+            application,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=max(1, int(config.server.drain_seconds / 2)),
+            timeout_keep_alive=30,
+        )
+    )
+    try:
+        asyncio.run(server.serve([listener]))
+    finally:
+        listener.close()
+    failure = getattr(application.state, "failure", None)
+    if failure is not None:
+        raise failure
+    return 0 if server.started else 1
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, _kind, _proto, _name, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(1024)
+    except OSError as error:
+        raise errors.ConfigurationError(f"The port {port} on {host} cannot be opened: {error.strerror}.") from None
+    return listener

@@ -1,0 +1,187 @@
+"""One typed settings object. Every key is read somewhere, an unknown key is an error, secrets come from files.
+
+Sources, the strongest first: the command line, the environment (`FHIR_GATEWAY_SERVER__PORT=8081`), `gateway.toml`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from fhir_gateway import errors
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(_Section):
+    """Where the gateway listens and keeps its data."""
+
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. Anything but loopback needs a [security] section."
+    )
+    port: int = Field(8080, ge=0, le=65535, description="Port of the FHIR endpoint. 0 takes a free one.")
+    mllp_port: int = Field(2575, ge=0, le=65535, description="Port of the HL7 v2 (MLLP) listener. 0 takes a free one.")
+    data: Path = Field(Path("data"), description="Folder of the database and the lock file.")
+    base_url: str | None = Field(
+        None,
+        description="Address under which clients reach /fhir, for Location headers and links. Default: as listened on.",
+    )
+    drain_seconds: Seconds = Field(8.0, le=10, description="How long a stop waits for requests and runs in flight.")
+
+
+class Database(_Section):
+    """Which database holds the data and the workflow engine's tables."""
+
+    url: str | None = Field(
+        None,
+        description="SQLAlchemy URL, e.g. postgresql+psycopg://user@host/name. Default: SQLite in the data folder.",
+    )
+    password_file: Path | None = Field(None, description="File with the database password, put into `url`.")
+
+
+class Rest(_Section):
+    """Limits of the FHIR endpoint."""
+
+    max_body_megabytes: int = Field(50, gt=0, description="A larger request body is answered 413.")
+    max_bundle_entries: int = Field(2000, gt=0, description="A Bundle with more entries is answered 413.")
+    page_size: int = Field(50, gt=0, le=1000, description="Search results a page when the client asks for no _count.")
+
+
+class Runs(_Section):
+    """When a run starts and how it fails."""
+
+    document_types: tuple[str, ...] = Field(
+        (), description="DocumentReference types that start a run, as `system|code`. Empty: every type does."
+    )
+    concurrency: int = Field(8, gt=0, description="Runs in flight at once in this process.")
+    slots: int = Field(2, gt=0, description="Stages that the rules engine works on at once.")
+    attempts: int = Field(5, gt=0, description="How often a stage is tried before its run is dead.")
+    backoff_seconds: Seconds = Field(1.0, description="Pause before the second try; it doubles with every further one.")
+    stage_seconds: Seconds = Field(120.0, description="How long one stage may take.")
+
+
+class Ehr(_Section):
+    """The record system's own FHIR server: context is read from it, results are written to it."""
+
+    base_url: str = Field(description="Base of its FHIR endpoint, e.g. https://kis.example/fhir.")
+    headers: dict[str, str] = Field({}, description="Fixed request headers.")
+    token_file: Path | None = Field(None, description="File with a bearer token; it is read again for every request.")
+    timeout_seconds: Seconds = Field(20.0, description="How long one request may take.")
+    attempts: int = Field(6, gt=0, description="Tries before a delivery is dead.")
+    backoff_seconds: Seconds = Field(1.0, description="Pause before the second try; it doubles with every further one.")
+    transaction: bool = Field(True, description="Send one transaction; false sends the resources one by one.")
+
+
+class Billing(_Section):
+    """What the biller assumes."""
+
+    insurance_when_unknown: Literal["GKV", "PKV", "none"] = Field(
+        "GKV",
+        description="Schedule for an encounter without Coverage; the Claim says that it was assumed. none: no Claim.",
+    )
+
+
+class Security(_Section):
+    """Who may come in. Without this section the gateway listens on loopback only."""
+
+    token_file: Path = Field(description="File with the bearer token that every request under /fhir must carry.")
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FHIR_GATEWAY_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    server: Server = Server()
+    database: Database = Database()
+    rest: Rest = Rest()
+    runs: Runs = Runs()
+    billing: Billing = Billing()
+    ehr: Ehr | None = None
+    security: Security | None = None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment stands above the file, whose values come in as arguments."""
+        return env_settings, init_settings
+
+
+def load(path: Path | None = None, **overrides: Any) -> Settings:
+    """The settings of `path` (none: the defaults) with the environment and the command line's `overrides` on top.
+
+    `overrides` are values of [server]; None means not given. Raises ConfigurationError with one sentence.
+    """
+    document = _read(path) if path is not None else {}
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        settings = Settings(**document)
+        if given:
+            settings = settings.model_copy(
+                update={"server": Server.model_validate({**settings.server.model_dump(), **given})}
+            )
+    except pydantic.ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        name = path.name if path else "the configuration"
+        raise errors.ConfigurationError(f"In {name}, {where}: {first['msg']}.") from None
+    _refuse_open_door(settings)
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise errors.ConfigurationError(f"{path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise errors.ConfigurationError(f"{path} is not TOML: {error}.") from None
+
+
+def _refuse_open_door(settings: Settings) -> None:
+    if settings.security is None and not _is_loopback(settings.server.host):
+        raise errors.ConfigurationError(
+            f"Without a [security] section the gateway listens on loopback only, not on {settings.server.host}."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_secret(path: Path) -> str:
+    """The first line of a secret's file; ConfigurationError when it cannot be read or is empty."""
+    try:
+        secret = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise errors.ConfigurationError(f"The secret file {path} cannot be read.") from None
+    if not secret:
+        raise errors.ConfigurationError(f"The secret file {path} is empty.")
+    return secret

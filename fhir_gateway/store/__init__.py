@@ -1,0 +1,1 @@
+"""The durable store: resource versions, what was received, the search index and the stage outputs."""

@@ -1,0 +1,39 @@
+"""JSON on the wire and in the store: plain dicts, decimals kept to the digit.
+
+https://hl7.org/fhir/R4/json.html: "the precision of the decimal value … SHALL be preserved".
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+Resource = dict[str, Any]
+
+MAX_DEPTH = 60  # levels of nesting; no FHIR resource needs more
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class NotJson(ValueError):
+    """The body is not JSON."""
+
+
+def decode(body: bytes) -> Any:
+    """The JSON value in `body` with decimals as `Decimal`; NotJson says where it breaks, never what stands there."""
+    try:
+        return _decoder.decode(body)
+    except UnicodeDecodeError as error:
+        raise NotJson(f"the body is not UTF-8 (byte {error.start})") from None
+    except msgspec.DecodeError as error:
+        raise NotJson(f"the body is not JSON: {error}") from None
+    except RecursionError:
+        raise NotJson("the body is nested too deeply") from None
+
+
+def encode(value: object) -> bytes:
+    """`value` as compact UTF-8 JSON."""
+    return _encoder.encode(value)

@@ -1,0 +1,74 @@
+"""A run as a Task: what it works on, how far it is, what came out, why it failed. https://hl7.org/fhir/R4/task.html"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from mappers import fhir_names
+from mappers.results_to_fhir import links
+
+#: Task.status of each state of a run.
+STATUS: Final = {
+    "waiting": "on-hold",
+    "queued": "requested",
+    "running": "in-progress",
+    "completed": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a Task tells of a run. References are Type/id, times FHIR instants; `notes` are German sentences."""
+
+    id: str
+    encounter: str
+    patient: str | None
+    sources: tuple[str, ...]
+    state: str
+    created: str
+    updated: str
+    stage: str | None = None
+    reason: str | None = None
+    outputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: Iterable[str] = ()
+
+
+def build(run: Run) -> links.Json:
+    """The Task of a run."""
+    return {
+        "resourceType": "Task",
+        "id": run.id,
+        "identifier": [{"system": fhir_names.RUN_IDS, "value": run.id}],
+        "status": STATUS[run.state],
+        **({"statusReason": {"text": run.reason}} if run.reason else {}),
+        **({"businessStatus": links.concept(links.coding(fhir_names.STAGE_CODES, run.stage), text=run.stage)} if run.stage else {}),
+        "intent": "order",
+        "code": links.concept(links.coding(fhir_names.TASK_CODES, fhir_names.DOCUMENT_ENCOUNTER)),
+        **({"focus": {"reference": run.sources[0]}} if run.sources else {}),
+        **({"for": {"reference": run.patient}} if run.patient else {}),
+        "encounter": {"reference": run.encounter},
+        "authoredOn": run.created,
+        "lastModified": run.updated,
+        **({"note": [{"text": note} for note in run.notes]} if run.notes else {}),
+        **(
+            {"input": [{"type": {"text": "source"}, "valueReference": {"reference": source}} for source in run.sources]}
+            if run.sources
+            else {}
+        ),
+        **({"output": _outputs(run.outputs)} if any(run.outputs.values()) else {}),
+    }  # fmt: skip
+
+
+def _outputs(outputs: Mapping[str, tuple[str, ...]]) -> list[links.Json]:
+    return [
+        {
+            "type": links.concept(links.coding(fhir_names.OUTPUT_CODES, kind)),
+            "valueReference": {"reference": reference},
+        }
+        for kind, references in outputs.items()
+        for reference in references
+    ]

@@ -1,0 +1,1 @@
+"""Engines: what does the work of a stage. The rules engine is the embedded default."""

@@ -1,0 +1,226 @@
+"""From turns to utterances: each sentence with its self-corrections applied, each short answer with its question."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from pipeline import results, segments
+from pipeline.engines.rules import features
+from terminology.german import neutral, polarity, repair, sentences, vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """Something said that may become statements.
+
+    `text` is the speaker's own wording with corrections applied. `question` is the question it answers, worded as a
+    topic. `is_negative` tells that the answer began with a no. `evidence` names the sentences it was made from.
+    """
+
+    speaker: segments.Speaker
+    text: str
+    evidence: tuple[results.Evidence, ...]
+    question: str = ""
+    is_negative: bool = False
+    is_question: bool = False
+    follows: bool = False
+
+
+_SENTENCE_MARKER = re.compile(
+    r"^(?:nein|nee|quatsch|moment|korrektur|falsch|entschuldigung|verzeihung|pardon|stopp|blödsinn|unsinn|ach nein)\b,?\s*(?:äh,?\s*|nein,?\s*)?"
+    r"(?:(?:das (?:ist|war)|es (?:ist|war|sind)|eher|doch) )?(?P<rest>.{2,60})$",
+    re.IGNORECASE,
+)
+_NO = re.compile(
+    r"^(?:nein|nee|nö|naa?|ne|gar nicht|überhaupt nicht|auch nicht|nicht|nie|niemals|keine?[nrs]?|kaum|eigentlich nicht|bisher nicht|zum glück nicht|gott sei dank nicht|nix|nichts|weder)\b[,.!]?\s*",
+    re.IGNORECASE,
+)
+_PLAIN_NO = re.compile(
+    r"^(?:nein|nee|nö|naa?|ne)\b[,.!]?\s*(?:(?:gar nicht|überhaupt nicht|auch nicht|eigentlich nicht|nie|nein|nee|nichts|gar nichts|bisher nicht|im moment nicht|zum glück(?: nicht)?|gott sei dank(?: nicht)?)[,.!]?\s*)*",
+    re.IGNORECASE,
+)
+_YES = re.compile(
+    r"^(?:ja|doch|jo|joa|jawohl|genau|stimmt|freilich|klar|schon|leider(?: ja| schon)?|richtig|mhm|sicher|natürlich)\b[,.!]?\s*(?:(?:ja|doch|schon|genau|leider)\b[,.!]?\s*)*",
+    re.IGNORECASE,
+)
+_WH = re.compile(
+    r"^(?:und |also |aber |dann )*(?:wie|was|wo|wann|seit wann|welche\w*|wer|warum|wohin|woher|woran|wobei|womit|wie oft|wie lange|wie viel\w*|bei was)\b",
+    re.IGNORECASE,
+)
+_AUXILIARY = r"(?:haben|hatten|sind|waren|können|konnten|müssen|möchten|dürfen|gibt|ist|war|wird|wurde|wurden|werden|hat|hatte|kann|besteht|bestehen|gab)"
+_TAG = re.compile(r",?\s*(?:oder|gell|nicht wahr|ne|ja|oder nicht|richtig|stimmt's)\s*\?$", re.IGNORECASE)
+_VERB_FIRST = re.compile(
+    r"^(?:und |also |dann )?[A-ZÄÖÜa-zäöü]+(?:en|st|t) (?:sie|du|es|er|ihr|das|die|der|ihnen|dir)\b", re.IGNORECASE
+)
+
+
+def utterances(transcript: segments.Transcript) -> Iterator[Utterance]:
+    """Everything said, in order, questions folded into their answers."""
+    asked: list[Utterance] = []
+    previous: segments.Speaker | None = None
+    for segment in transcript.segments:
+        spoken = list(_sentences(segment))
+        if segment.speaker != previous and asked and asked[-1].speaker == segment.speaker:
+            asked = []
+        for index, utterance in enumerate(spoken):
+            if utterance.is_question:
+                if asked and asked[-1].speaker != utterance.speaker:
+                    asked = []
+                asked.append(utterance)
+            elif (
+                asked
+                and asked[-1].speaker != utterance.speaker
+                and not (vocabulary.is_small_talk(utterance.text) and not _is_answer(utterance.text))
+            ):
+                yield from _answered(asked, utterance)
+                asked = []
+            else:
+                yield replace(utterance, follows=index > 0)
+        previous = segment.speaker
+
+
+def _sentences(segment: segments.Segment) -> Iterator[Utterance]:
+    """The sentences of one turn; one that corrects the sentence before it is joined to it."""
+    spans = sentences.split(segment.text)
+    index = 0
+    while index < len(spans):
+        start, end = spans[index].start, spans[index].end
+        text = spans[index].text
+        while index + 1 < len(spans) and _corrects(text, spans[index + 1].text):
+            index += 1
+            end = spans[index].end
+            joined = f"{text.rstrip('.!?… ')}, {spans[index].text[:1].lower()}{spans[index].text[1:]}"
+            text = joined
+        index += 1
+        repaired = repair.repair(text)
+        yield Utterance(
+            speaker=segment.speaker,
+            text=repaired,
+            evidence=(results.Evidence(segment=segment.number, start=start, end=end),),
+            is_question=_is_question(repaired),
+        )
+
+
+def _corrects(text: str, following: str) -> bool:
+    match = _SENTENCE_MARKER.match(following)
+    if match is None or text.endswith("?") or _PLAIN_NO.fullmatch(text):
+        return False
+    return (
+        repair.repair(f"{text.rstrip('.!… ')}, nein, {match['rest']}")
+        != f"{text.rstrip('.!… ')}, nein, {match['rest']}"
+    )
+
+
+def _is_question(text: str) -> bool:
+    return text.endswith("?")
+
+
+def _is_answer(text: str) -> bool:
+    return bool(_NO.match(text) or _YES.match(text))
+
+
+def _answered(asked: list[Utterance], answer: Utterance) -> Iterator[Utterance]:
+    """The answer with the question it needs to be understood, or by itself where it says enough."""
+    evidence = (*(item for question in asked for item in question.evidence), *answer.evidence)
+    doctor_asked = asked[-1].speaker in ("doctor", "nurse")
+    topic = _topic([question.text for question in asked], doctor=doctor_asked)
+    bare = neutral.without_fillers(answer.text)
+    bare = re.sub(r"^(?:na|also|ach|oh|hm|mhm|na ja|puh|äh)[, ]+", "", bare, flags=re.IGNORECASE)
+    plain_no, yes = _PLAIN_NO.match(bare), _YES.match(bare)
+    rest = bare[plain_no.end() :] if plain_no else bare[yes.end() :] if yes else bare
+    rest = rest.strip(" .,!")
+    is_wh = _WH.match(asked[-1].text) is not None
+    speaker = answer.speaker
+    if not topic:
+        yield replace(answer, text=rest or bare, follows=is_wh)
+    elif plain_no:
+        yield from _denied(speaker, topic, rest, evidence, answer)
+    elif yes:
+        yield from _confirmed(speaker, topic, rest, evidence, answer)
+    elif (_says_enough(rest, topic) and not is_wh) or (is_wh and _says_enough(rest, topic) and len(rest.split()) > 6):
+        yield replace(answer, text=rest)
+    else:
+        negative = _NO.match(bare) is not None
+        yield Utterance(speaker, rest, evidence, question=topic, is_negative=negative)
+
+
+_ONLY = re.compile(r"^(?:nur|aber|sondern|bloß|eher|höchstens|außer|dafür|ich hab nur|ich hatte nur)\b", re.IGNORECASE)
+
+
+def _denied(
+    speaker: segments.Speaker, topic: str, rest: str, evidence: tuple[results.Evidence, ...], answer: Utterance
+) -> Iterator[Utterance]:
+    if not rest:
+        yield Utterance(speaker, "", evidence, question=topic, is_negative=True)
+    elif polarity.is_negated(rest):
+        if _covers(rest, topic):
+            yield replace(answer, text=rest)
+        else:
+            yield Utterance(speaker, rest, evidence, question=topic, is_negative=True)
+    elif _ONLY.match(rest) or features.of(rest).symptoms:
+        yield Utterance(speaker, "", evidence, question=topic, is_negative=True)
+        yield replace(answer, text=rest)
+    else:
+        yield Utterance(speaker, rest, evidence, question=topic, is_negative=True)
+
+
+def _confirmed(
+    speaker: segments.Speaker, topic: str, rest: str, evidence: tuple[results.Evidence, ...], answer: Utterance
+) -> Iterator[Utterance]:
+    if rest and _covers(rest, topic) and _says_enough(rest, topic):
+        yield replace(answer, text=rest)
+    else:
+        yield Utterance(speaker, f"ja, {rest}" if rest else "ja", evidence, question=topic)
+
+
+_CONTENT = re.compile(r"[A-Za-zÄÖÜäöüß]{4,}")
+_EMPTY_WORDS = frozenset(
+    ["haben", "hatten", "sind", "waren", "können", "irgendwo", "irgendwelche", "irgendwas", "eigentlich", "schon", "noch", "auch", "denn", "sonst", "dabei", "davon", "dann", "wieder", "jetzt", "einen", "eine", "einer", "eines", "oder", "sowas", "etwas", "immer", "beim", "ihre", "ihnen", "sich", "nehmen", "gibt", "gehabt", "gerade", "mehr", "diese", "dieser", "vielleicht"]
+)
+
+
+def _covers(rest: str, topic: str) -> bool:
+    """Whether the answer names what the question asked for."""
+    wanted = {word.lower()[:5] for word in _CONTENT.findall(topic) if word.lower() not in _EMPTY_WORDS}
+    given = {word.lower()[:5] for word in _CONTENT.findall(rest)}
+    return bool(wanted) and wanted <= given
+
+
+def _says_enough(rest: str, topic: str) -> bool:
+    """Whether the answer can be understood without its question: it names something clinical of its own."""
+    found = features.of(rest)
+    return (
+        bool(found.symptoms or found.drugs or found.diagnoses or found.values or found.findings)
+        and len(rest.split()) > 2
+    )
+
+
+def _topic(questions: list[str], *, doctor: bool) -> str:
+    """What was asked, as a noun-like topic; empty when it was nothing clinical."""
+    kept = [question for question in questions if not vocabulary.is_small_talk(question)]
+    worded = [_worded(question) for question in kept if features.of(question).clinical or not doctor]
+    worded = [topic for topic in worded if topic]
+    return "; ".join(worded) if any(features.of(topic).clinical for topic in worded) else ""
+
+
+def _worded(question: str) -> str:
+    text = neutral.without_fillers(question)
+    text = _TAG.sub("", text).rstrip("? ")
+    text = re.sub(r"^(?:und|also|aber|dann|gut|okay|so|nun|ja|sagen sie|ach)[, ]+", "", text, flags=re.IGNORECASE)
+    text = re.sub(
+        r"\b(?:denn|eigentlich|irgendwie|vielleicht|bitte|sonst noch|irgendwelche|irgendwann|mal)\b\s?",
+        "",
+        text,
+        flags=re.IGNORECASE,
+    )
+    text = re.sub(rf",? oder {_AUXILIARY} (?:sie|es|das|die|der)\b", " oder", text, flags=re.IGNORECASE)
+    text = re.sub(rf"^{_AUXILIARY} (?:sie|es|er|das|du|ihr)\b\s*", "", text, flags=re.IGNORECASE)
+    text = re.sub(rf"^{_AUXILIARY}\b\s*", "", text, flags=re.IGNORECASE)
+    match = re.match(r"^(\w+(?:en|ern|eln)) (?:sie|du) (.+)$", text, re.IGNORECASE)
+    if match:
+        text = f"{match[2]} {match[1].lower()}"
+    text = re.sub(r"\b(?:Sie|Ihnen|Ihre?[nmrs]?)\b\s?", "", text)
+    text = neutral.wording(text, doctor=True)
+    return text[:1].upper() + text[1:]

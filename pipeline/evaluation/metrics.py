@@ -1,0 +1,82 @@
+"""What is measured on a note: fabrication, recall, completeness, length. Each figure is explained where it is made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from pipeline import results, segments
+from pipeline.evaluation import cases
+from pipeline.grounding import gate
+
+
+@dataclass(frozen=True, slots=True)
+class NoteScore:
+    """The figures of one note. `missed` and `fabricated` name what to look at."""
+
+    statements: int
+    fabricated: tuple[str, ...]
+    found: dict[results.Section, int]
+    expected: dict[results.Section, int]
+    wrong_polarity: int
+    sections: int
+    length: int
+    spoken: int
+    missed: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def recall(self) -> float:
+        """The share of gold facts found, polarity agreeing; 1.0 where none is expected."""
+        total = sum(self.expected.values())
+        return sum(self.found.values()) / total if total else 1.0
+
+
+def note_score(case: cases.Case, transcript: segments.Transcript, note: results.Note) -> NoteScore:
+    """Compare a note with the gold facts of its case."""
+    found = dict.fromkeys(results.SECTIONS, 0)
+    expected = dict.fromkeys(results.SECTIONS, 0)
+    missed: list[str] = []
+    wrong = 0
+    for fact in case.gold.facts:
+        section = fact.section[0]
+        expected[section] += 1
+        holding = [s for s in note.statements if s.section in fact.section and _says(s, fact)]
+        if any(s.polarity == fact.polarity for s in holding):
+            found[section] += 1
+        else:
+            wrong += bool(holding)
+            kind = f"polarity {holding[0].polarity}" if holding else _elsewhere(note, fact)
+            missed.append(
+                f"{'/'.join(fact.section)} {' + '.join(group[0] for group in fact.all)} ({fact.polarity}): {kind}"
+            )
+    return NoteScore(
+        statements=len(note.statements),
+        fabricated=tuple(fabrications(case, transcript, note)),
+        found=found,
+        expected=expected,
+        wrong_polarity=wrong,
+        sections=sum(1 for section in results.SECTIONS if note.section(section)),
+        length=sum(len(s.text) for s in note.statements),
+        spoken=transcript.length,
+        missed=tuple(missed),
+    )
+
+
+def _says(statement: results.Statement, fact: cases.Fact) -> bool:
+    text = statement.text.lower()
+    return all(any(word in text for word in group) for group in fact.all)
+
+
+def _elsewhere(note: results.Note, fact: cases.Fact) -> str:
+    other = next((s for s in note.statements if _says(s, fact)), None)
+    return f"stands in {other.section}" if other else "missing"
+
+
+def fabrications(case: cases.Case, transcript: segments.Transcript, note: results.Note) -> list[str]:
+    """Statements that their evidence does not carry (number, drug, side, word, polarity), or that hold a planted word."""
+    faults = [f"{s.id}: {reason}" for s in note.statements if (reason := gate.fault(s, transcript)) is not None]
+    for statement in note.statements:
+        for word in case.gold.fabricated:
+            if re.search(rf"\b{re.escape(word.lower())}", statement.text.lower()):
+                faults.append(f"{statement.id}: {word}")
+    return faults

@@ -1,0 +1,55 @@
+"""What note and record say together: measured values with their day, and the diagnoses behind the words."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from pipeline import consultation, results
+from terminology import labs
+from terminology.icd10gm import catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The newest value of an analyte. `at` is None for a value whose day is not known."""
+
+    analyte: labs.Analyte
+    value: Decimal
+    at: dt.date | None
+    evidence: results.Evidence
+
+
+def measured(documented: consultation.Consultation, note: results.Note) -> dict[str, Measured]:
+    """The newest value of each analyte by key: what was said today counts as today's."""
+    newest: dict[str, Measured] = {}
+    for observation in documented.record.observations:
+        analyte = labs.by_name(observation.name)
+        if analyte is not None:
+            evidence = results.Evidence(record=observation.id)
+            _keep(newest, Measured(analyte, observation.value, observation.at, evidence))
+    for statement in note.statements:
+        if statement.section == "P" or statement.polarity in ("family", "historical"):
+            continue
+        for value in labs.find(statement.text):
+            if labs.is_plausible(value.analyte, value.value):
+                _keep(newest, Measured(value.analyte, value.value, documented.day, statement.evidence[-1]))
+    return newest
+
+
+def _keep(newest: dict[str, Measured], found: Measured) -> None:
+    known = newest.get(found.analyte.key)
+    if known is None or known.at is None or (found.at is not None and found.at >= known.at):
+        newest[found.analyte.key] = found
+
+
+def terms(
+    note: results.Note, sections: tuple[results.Section, ...]
+) -> Iterator[tuple[results.Statement, catalogue.Term]]:
+    """The diagnosis terms of these sections with the statement each stands in."""
+    for statement in note.statements:
+        if statement.section in sections:
+            for term in catalogue.find(statement.text):
+                yield statement, term

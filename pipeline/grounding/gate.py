@@ -1,0 +1,144 @@
+"""What a statement claims must stand in the segments that it cites: numbers, drugs, body sides, words, polarity.
+
+The gate does not know which engine spoke. It reads the cited segments with self-corrections applied: a value that the
+speaker took back is no evidence.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+from decimal import Decimal
+
+from pipeline import results, segments
+from terminology import tables
+from terminology.drugs import catalogue as drugs
+from terminology.german import numbers, polarity, repair
+
+_WORD = re.compile(r"[A-Za-zÄÖÜäöüßé]{4,}")
+_UNIT = re.compile(r"(?:mmHg|/min|\bml/min/1,73\s?m²|\b1,73\s?m²|°C|10\^\d+/\w+|m²)")
+_SIDES = {
+    "links": re.compile(r"\blinke?[rsnm]?\b|\blinks", re.IGNORECASE),
+    "rechts": re.compile(r"\brechte?[rsnm]?\b|\brechts", re.IGNORECASE),
+}
+
+#: Words that the note's form brings along and that claim nothing about the patient.
+_FORM_WORDS = frozenset(
+    ["nein", "erhöht", "erniedrigt", "referenzbereich", "verordnet", "krankschreibung", "überweisung", "kontrolle", "keine", "angaben", "mmol", "nmol", "pmol", "einheit"]
+)
+
+
+def check(statements: Iterable[results.Statement], transcript: segments.Transcript) -> results.Note:
+    """The statements that hold, and the others with the reason why each was refused."""
+    kept: list[results.Statement] = []
+    rejected: list[results.Rejected] = []
+    for statement in statements:
+        reason = fault(statement, transcript)
+        if reason is None:
+            kept.append(statement)
+        else:
+            rejected.append(
+                results.Rejected(stage="scribe", proposal=statement.text, reason=reason, evidence=statement.evidence)
+            )
+    return results.Note(statements=tuple(kept), rejected=tuple(rejected))
+
+
+def fault(statement: results.Statement, transcript: segments.Transcript) -> str | None:
+    """Why a statement is not carried by its evidence, in German; None when it is."""
+    cited = _cited(statement.evidence, transcript)
+    if not cited:
+        return "Es ist kein Beleg angegeben."
+    said = " ".join(cited)
+    for find in (_foreign_number, _foreign_drug, _foreign_side, _foreign_word, _wrong_polarity):
+        reason = find(statement, said)
+        if reason is not None:
+            return reason
+    return None
+
+
+def _cited(evidence: Iterable[results.Evidence], transcript: segments.Transcript) -> list[str]:
+    texts = []
+    for item in evidence:
+        if item.segment is not None:
+            try:
+                text = transcript.segment(item.segment).text
+            except KeyError:
+                return []
+            texts.append(repaired(text))
+    return texts
+
+
+@functools.lru_cache(maxsize=4096)
+def repaired(text: str) -> str:
+    """A segment's text without what the speaker took back."""
+    return repair.repair(text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _values(text: str) -> frozenset[Decimal]:
+    return frozenset(numbers.values(text))
+
+
+def _foreign_number(statement: results.Statement, said: str) -> str | None:
+    claimed = _values(_UNIT.sub(" ", statement.text)) - _values(said)
+    return "Eine Zahl steht nicht im Beleg." if claimed else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _drugs(text: str) -> frozenset[str]:
+    return frozenset(name for mention in drugs.find(text) for name in mention.names)
+
+
+def _foreign_drug(statement: results.Statement, said: str) -> str | None:
+    return "Ein Medikament steht nicht im Beleg." if _drugs(statement.text) - _drugs(said) else None
+
+
+def _foreign_side(statement: results.Statement, said: str) -> str | None:
+    for side, pattern in _SIDES.items():
+        if (
+            pattern.search(statement.text)
+            and not pattern.search(said)
+            and not re.search(r"beid(?:seit|e)", said, re.IGNORECASE)
+        ):
+            return f"Die Seite {side} steht nicht im Beleg."
+    return None
+
+
+@functools.cache
+def _third_persons() -> dict[str, frozenset[str]]:
+    """Every form of a verb that the table knows, by each of its forms."""
+    forms: dict[str, set[str]] = {}
+    for row in tables.rows("german/verbs"):
+        forms.setdefault(row["infinitive"], {row["infinitive"]}).update((row["first_person"], row["third_person"]))
+    return {form: frozenset(group) for group in forms.values() for form in group}
+
+
+def _foreign_word(statement: results.Statement, said: str) -> str | None:
+    known = {word.lower() for word in _WORD.findall(said)}
+    stems = {word[:5] for word in known}
+    joined = said.lower()
+    for word in _WORD.findall(numbers_as_said(statement.text)):
+        lowered = word.lower()
+        if lowered in known or lowered[:5] in stems or lowered in _FORM_WORDS or lowered in joined:
+            continue
+        if any(form in known for form in _third_persons().get(lowered, ())):
+            continue
+        return "Ein Wort steht nicht im Beleg."
+    return None
+
+
+def numbers_as_said(text: str) -> str:
+    """`text` without units, which figures bring along."""
+    return _UNIT.sub(" ", text)
+
+
+def _wrong_polarity(statement: results.Statement, said: str) -> str | None:
+    negates = polarity.is_negated(said) or re.search(r"\b(?:nein|nee|nö|na)\b", said, re.IGNORECASE) is not None
+    if statement.polarity == "negated" and not negates:
+        return "Der Beleg verneint nicht."
+    if statement.polarity == "affirmed" and polarity.is_negated(statement.text) and not negates:
+        return "Die Aussage verneint, der Beleg nicht."
+    if statement.polarity == "uncertain" and not polarity.is_uncertain(said):
+        return "Der Beleg ist nicht unsicher."
+    return None

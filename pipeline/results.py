@@ -1,0 +1,158 @@
+"""What comes out of the pipeline. Every result carries the evidence it rests on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Literal
+
+from pipeline.clinical import Clinical
+
+Section = Literal["S", "O", "A", "P"]
+SECTIONS: tuple[Section, ...] = ("S", "O", "A", "P")
+Polarity = Literal["affirmed", "negated", "uncertain", "historical", "family"]
+Certainty = Literal["G", "V", "A", "Z"]
+Side = Literal["R", "L", "B"]
+Severity = Literal["contraindicated", "high", "moderate", "low"]
+
+
+class Evidence(Clinical):
+    """Where a result comes from: a segment with the character span inside it, or an item of the record."""
+
+    segment: int | None = None
+    start: int | None = None
+    end: int | None = None
+    record: str | None = None
+
+
+class Statement(Clinical):
+    """One sentence of the note. `id` is unique in the note and becomes the element id in the Composition."""
+
+    id: str
+    section: Section
+    text: str
+    polarity: Polarity
+    evidence: tuple[Evidence, ...]
+
+
+class Rejected(Clinical):
+    """What the gate refused. `proposal` is the refused text, `reason` our own sentence."""
+
+    stage: str
+    proposal: str
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+class Note(Clinical):
+    """The SOAP note: statements in the order of the sections, and what did not make it."""
+
+    statements: tuple[Statement, ...]
+    rejected: tuple[Rejected, ...] = ()
+
+    def section(self, section: Section) -> tuple[Statement, ...]:
+        """The statements of one section, in order."""
+        return tuple(statement for statement in self.statements if statement.section == section)
+
+
+class PatientSummary(Clinical):
+    """Three to five plain German sentences for the patient."""
+
+    sentences: tuple[Statement, ...]
+
+
+class CodedDiagnosis(Clinical):
+    """One ICD-10-GM code. `year` is the catalogue's; `certainty` is None for in-patients."""
+
+    code: str
+    title: str
+    year: int
+    certainty: Certainty | None
+    side: Side | None = None
+    mark: Literal["*", "†", "!"] | None = None
+    partner: str | None = None
+    rank: int
+    statement: str
+    reason: str
+    remark: str | None = None
+    evidence: tuple[Evidence, ...]
+
+
+class Coding(Clinical):
+    """The coder's answer: codes by rank, and what fell."""
+
+    diagnoses: tuple[CodedDiagnosis, ...]
+    rejected: tuple[Rejected, ...] = ()
+
+
+class CheckedDrug(Clinical):
+    """A drug that the safety check saw. `ingredients` are German names; empty when the drug is not known.
+
+    `record` is the id of the record's own item when the drug stands there, else None.
+    """
+
+    text: str
+    ingredients: tuple[str, ...]
+    atc: tuple[str, ...]
+    status: Literal["prescribed", "continued"]
+    record: str | None = None
+    evidence: tuple[Evidence, ...]
+
+
+class PrescribingWarning(Clinical):
+    """One finding of the safety check. `drugs` are German ingredient names."""
+
+    rule: str
+    kind: str
+    severity: Severity
+    drugs: tuple[str, ...]
+    about: str | None
+    explanation: str
+    management: str
+    source: str
+    evidence: tuple[Evidence, ...]
+
+
+class SafetyCheck(Clinical):
+    """The prescribing check. `not-checked` and `found` may hold together: see `gaps`.
+
+    `covered` and `gaps` are German sentences: what was checked, and what could not be and why.
+    """
+
+    status: Literal["found", "none", "not-checked"]
+    drugs: tuple[CheckedDrug, ...]
+    warnings: tuple[PrescribingWarning, ...]
+    covered: str
+    gaps: tuple[str, ...] = ()
+
+
+class BillingItem(Clinical):
+    """One proposed fee. Amounts are EUR; `points` is None for items with a fixed price."""
+
+    schedule: Literal["EBM", "GOÄ"]
+    code: str
+    title: str
+    quantity: int
+    points: Decimal | None
+    factor: Decimal | None
+    unit_price: Decimal
+    amount: Decimal
+    justification: str
+    verified: bool
+    evidence: tuple[Evidence, ...]
+
+
+class Billing(Clinical):
+    """The biller's answer. `refused` are decisions against an item; `missing` is what the documentation lacks."""
+
+    schedule: Literal["EBM", "GOÄ"]
+    assumed: bool
+    day: dt.date
+    items: tuple[BillingItem, ...]
+    refused: tuple[Rejected, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> Decimal:
+        """The sum of all items in EUR."""
+        return sum((item.amount for item in self.items), Decimal("0.00"))

@@ -1,0 +1,158 @@
+"""The summary for the patient: three to five plain sentences made from the note's own statements."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable
+
+from pipeline import consultation, facts, results, segments
+from terminology import tables
+from terminology.drugs import catalogue as drugs
+from terminology.german import vocabulary
+
+_DRAFT = "Diese Zusammenfassung ist ein Entwurf und wird noch ärztlich geprüft."
+_NOTHING = "Im Gespräch wurden keine medizinischen Angaben festgehalten."
+_MOST = 3  # complaints, diagnoses or steps named in one sentence
+
+_STEPS = {
+    "order_lab": "eine Blut- oder Laboruntersuchung",
+    "order_imaging": "eine Aufnahme oder eine Ultraschalluntersuchung",
+    "refer": "die Vorstellung in einer anderen Praxis oder Klinik",
+    "vaccinate": "eine Impfung",
+    "certificate": "eine Bescheinigung",
+}
+_AGAIN = re.compile(
+    r"\b(?:(?:in|nach) (?:\w+|\d+) (?:tag|woche|monat)\w*|nächste[nrs]? \w+|morgen|übermorgen|am (?:montag|dienstag|mittwoch|donnerstag|freitag))\b.{0,60}"
+    r"\b(?:wieder|kontrolle|kontrollieren|vorstell\w*|sehen)\b|\b(?:wieder|kontrolle|kontrollieren|vorstell\w*|sehen)\b.{0,60}"
+    r"\b(?:(?:in|nach) (?:\w+|\d+) (?:tag|woche|monat)\w*|nächste[nrs]? \w+|morgen|am (?:montag|dienstag|mittwoch|donnerstag|freitag))\b",
+    re.IGNORECASE,
+)
+_WHEN = re.compile(
+    r"\b(?:(?:in|nach) (?:\w+|\d+) (?:tag|woche|monat)\w*|nächste[nrs]? \w+|(?:über)?morgen|am (?:montag|dienstag|mittwoch|donnerstag|freitag))\b",
+    re.IGNORECASE,
+)
+_EMERGENCY = re.compile(
+    r"^(?:wenn|falls|bei)\b.*\b(?:sofort|112|notaufnahme|notarzt|rettungsdienst|gleich|wieder|anrufen|rufen)\b",
+    re.IGNORECASE,
+)
+
+
+def run(
+    documented: consultation.Consultation, transcript: segments.Transcript, note: results.Note
+) -> results.PatientSummary:
+    """The summary of a note; it says only what the note says."""
+    sentences = [
+        found
+        for found in (_complaints(note), _diagnoses(note), _medication(note), _steps(note), _follow_up(note))
+        if found
+    ][:4]
+    if not sentences:
+        sentences = [(_NOTHING, ())]
+    sentences.append((_DRAFT, ()))
+    return results.PatientSummary(
+        sentences=tuple(
+            results.Statement(id=f"p{number}", section="P", text=text, polarity="affirmed", evidence=evidence)
+            for number, (text, evidence) in enumerate(sentences, start=1)
+        )
+    )
+
+
+_Sentence = tuple[str, tuple[results.Evidence, ...]]
+
+
+@functools.cache
+def _plain() -> dict[str, str]:
+    return {row["term"].lower(): row["plain"] for row in tables.rows("german/plain_words")}
+
+
+def _joined(words: Iterable[str]) -> str:
+    listed = list(dict.fromkeys(words))[:_MOST]
+    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} und {listed[-1]}"
+
+
+def _evidence(statements: Iterable[results.Statement]) -> tuple[results.Evidence, ...]:
+    return tuple(dict.fromkeys(item for statement in statements for item in statement.evidence))
+
+
+def _complaints(note: results.Note) -> _Sentence | None:
+    words: list[str] = []
+    used: list[results.Statement] = []
+    for statement in note.section("S"):
+        if statement.polarity == "affirmed" and len(words) < _MOST:
+            for hit in vocabulary.lexicon("symptoms").find(statement.text):
+                plain = _plain().get(hit.row["concept"]) or _noun(hit.row["concept"])
+                if plain not in words:
+                    words.append(plain)
+                    used.append(statement)
+                    break
+    return (f"Sie haben uns von folgenden Beschwerden berichtet: {_joined(words)}.", _evidence(used)) if words else None
+
+
+def _noun(concept: str) -> str:
+    """A concept's name as German writes it: the last word is the noun."""
+    *first, last = concept.split()
+    return " ".join((*first, last[:1].upper() + last[1:]))
+
+
+def _diagnoses(note: results.Note) -> _Sentence | None:
+    found: dict[bool, list[str]] = {True: [], False: []}
+    used: list[results.Statement] = []
+    for statement, term in facts.terms(note, ("A",)):
+        if statement.polarity in ("affirmed", "uncertain") and term.kind != "symptom":
+            plain = _plain().get(term.text.lower(), term.text)
+            found[statement.polarity == "affirmed"].append(plain[:1].upper() + plain[1:] if " " not in plain else plain)
+            used.append(statement)
+    parts = []
+    if found[True]:
+        parts.append(f"Besprochen wurde folgende Diagnose: {_joined(found[True])}")
+    if found[False]:
+        parts.append(f"{'noch nicht sicher ist' if parts else 'Noch nicht sicher ist'}: {_joined(found[False])}")
+    return (f"{'; '.join(parts)}.", _evidence(used)) if parts else None
+
+
+def _medication(note: results.Note) -> _Sentence | None:
+    words: list[str] = []
+    used: list[results.Statement] = []
+    for statement in note.section("P"):
+        mentions = drugs.find(statement.text) if statement.polarity == "affirmed" else []
+        for index, mention in enumerate(mentions):
+            end = mentions[index + 1].start if index + 1 < len(mentions) else len(statement.text)
+            dose = re.split(
+                r"[.;]|, (?:und|dann|aber|wie|bitte|sonst)\b", statement.text[mention.start : end], maxsplit=1
+            )[0]
+            dose = re.sub(r"\s+(?:und|oder|mit|plus|sowie|das|die|den|auf)$", "", dose.strip(" ,.")).strip(" ,")
+            words.append(dose)
+            used.append(statement)
+    return (
+        (f"Zu den Medikamenten wurde festgelegt: {'; '.join(list(dict.fromkeys(words))[:6])}.", _evidence(used))
+        if words
+        else None
+    )
+
+
+def _steps(note: results.Note) -> _Sentence | None:
+    words: list[str] = []
+    used: list[results.Statement] = []
+    for statement in note.section("P"):
+        if statement.polarity != "affirmed" or _EMERGENCY.match(statement.text):
+            continue
+        for hit in vocabulary.lexicon("actions").find(statement.text):
+            step = _STEPS.get(hit.row["kind"])
+            if step is not None and step not in words:
+                words.append(step)
+                used.append(statement)
+    return (f"Als nächste Schritte sind besprochen: {_joined(words)}.", _evidence(used)) if words else None
+
+
+def _follow_up(note: results.Note) -> _Sentence | None:
+    for statement in note.section("P"):
+        match = _AGAIN.search(statement.text)
+        if statement.polarity == "affirmed" and match and not _EMERGENCY.match(statement.text):
+            when = _WHEN.search(match.group())
+            if when:
+                return f"Bitte kommen Sie zur Kontrolle: {when.group()}.", statement.evidence
+    for statement in note.section("P"):
+        if _EMERGENCY.match(statement.text):
+            return f"Wichtig: {statement.text}", statement.evidence
+    return None

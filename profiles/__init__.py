@@ -1,0 +1,1 @@
+"""What a hospital's FHIR must look like: packages, packs and validation."""

@@ -1,0 +1,1 @@
+"""The German language: sentences, numbers, self-corrections, negation and certainty, neutral wording, vocabulary."""

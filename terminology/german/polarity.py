@@ -1,0 +1,87 @@
+"""Whether a clause says that something is so, is not so, may be so, was so, or is so of somebody else."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Literal
+
+from terminology.german import vocabulary
+
+Polarity = Literal["affirmed", "negated", "uncertain", "historical", "family"]
+
+_NEGATION = re.compile(
+    r"\b(?:kein(?:e[nmrs]?|s|erlei)?|koa(?:n|ne)?|nicht|ned|net|nich|nix|nichts|nie(?:mals)?|nirgend\w*|ohne|weder|"
+    r"vernein\w*|negativ|ausgeschlossen|entf(?:ällt|allen))\b",
+    re.IGNORECASE,
+)
+#: Words with "nicht" that negate nothing, or state a complaint.
+_NOT_NEGATING = re.compile(
+    r"\bnicht (?:nur|so|mehr so|ganz|immer|ausgeschlossen|auszuschließen|gut|richtig|besonders|unbedingt|besser|wundern|vergessen|"
+    r"auslassen|schlafen|durchschlafen|einschlafen|konzentrieren|bewegen|laufen|gehen|auftreten|heben|schlucken|atmen|"
+    r"durchatmen|sitzen|liegen|stehen|arbeiten|halten|steroidal\w*|raucher\w*)\b"
+    r"|\b(?:keine|kaum) luft\b|\bkeine? (?:kraft|lust|appetit|energie|antrieb|ruhe|ahnung|frage|wunder|problem)\b|\bkeinen (?:appetit|antrieb|hunger)\b"
+    r"|\bgeht (?:das |so |es )*(?:gar )?nicht\b|\bob (?:.{0,40})nicht\b|\bkommt nicht von\b|\bnicht wahr\b|\boder nicht\b|\bnichts? (?:anderes|weiter)\b"
+    r"|\bohne (?:rezept|probleme|pause|anlass|grund|unterbrechung|hilfe)\b|\bnoch nicht\b|\bnicht wieder\b|\bnie(?:mals)? (?:richtig|wieder so)\b",
+    re.IGNORECASE,
+)
+_UNCERTAIN = re.compile(
+    r"\b(?:verdacht|verdächtig|v\. ?a\.|möglich(?:erweise)?|eventuell|vermutlich|wahrscheinlich|womöglich|könnte[n]?|fraglich|unklar|"
+    r"am ehesten|a\. ?e\.|denkbar|nicht (?:ganz )?(?:sicher|ausgeschlossen|auszuschließen)|spricht (?:eher |am ehesten )?für|"
+    r"hinweis(?:e)? auf|differen[tz]ialdiagnos\w*|weiß (?:ich )?nicht|schwer zu sagen)\b",
+    re.IGNORECASE,
+)
+_HISTORICAL = re.compile(
+    r"\b(?:zustand nach|z\. ?n\.|früher(?:e[rnms]?)?|damals|seinerzeit|ehemalig\w*|ehemals|als kind|als jugendliche[r]?|in der kindheit|"
+    r"als junge[rn]? \w+|vor (?:\w+ )?(?:\w+|\d+) jahren|vor (?:einem|\d+) jahr|vor jahren|letztes jahr|voriges jahr|vorletztes jahr|(?:19|20)[0-2]\d|"
+    r"seit (?:\w+|\d+) jahren nicht mehr|mal gehabt|(?:schon )?(?:ein)?mal operiert|in der vergangenheit|vorgeschichte)\b",
+    re.IGNORECASE,
+)
+_OWN = re.compile(r"\b(?:ich|mir|mich|mein(?:e[nmrs]?)? (?:kopf|bauch|bein|arm|knie|rücken|herz))\b", re.IGNORECASE)
+
+
+def of(clause: str) -> Polarity:
+    """The polarity of one clause, from its own words alone."""
+    if is_about_family(clause):
+        return "family"
+    if is_negated(clause):
+        return "negated"
+    if _UNCERTAIN.search(clause):
+        return "uncertain"
+    if _HISTORICAL.search(clause):
+        return "historical"
+    return "affirmed"
+
+
+def is_negated(clause: str) -> bool:
+    """Whether a negation stands in the clause that is not part of a phrase which negates nothing."""
+    return _NEGATION.search(_NOT_NEGATING.sub(" ", clause)) is not None
+
+
+def is_uncertain(clause: str) -> bool:
+    """Whether the clause is hedged."""
+    return _UNCERTAIN.search(clause) is not None
+
+
+def is_historical(clause: str) -> bool:
+    """Whether the clause speaks of the past."""
+    return _HISTORICAL.search(clause) is not None
+
+
+@functools.cache
+def _relatives() -> vocabulary.Lexicon:
+    return vocabulary.lexicon("relatives")
+
+
+_AGENT = re.compile(
+    r"\b(?:sagt|sagte|meint|meinte|findet|fragt|hat (?:mir|mich|gesagt|gemeint|gegeben|gefahren|gebracht|geholfen|angerufen)|bringt|hilft|"
+    r"kümmert|kocht|fährt|macht|kommt|wohnt|lebt|schickt|hat's|hat es (?:gesehen|gemerkt))\b",
+    re.IGNORECASE,
+)
+
+
+def is_about_family(clause: str) -> bool:
+    """Whether the clause tells a relative's illness (and not what a relative did or said)."""
+    if not _relatives().find(clause):
+        return False
+    return _OWN.search(clause) is None and _AGENT.search(clause) is None
