@@ -36,8 +36,12 @@ class Transcript(Clinical):
 
     @property
     def length(self) -> int:
-        """Characters spoken, labels and timestamps not counted."""
-        return sum(len(segment.text) for segment in self.segments)
+        """Characters of the transcript from its first to its last word, speaker labels among them."""
+        ends: dict[str, tuple[int, int]] = {}
+        for segment in self.segments:
+            first, _last = ends.get(segment.source, (segment.start, 0))
+            ends[segment.source] = (first, segment.end)
+        return sum(last - first for first, last in ends.values())
 
     def segment(self, number: int) -> Segment:
         """The segment with this number; KeyError when there is none."""

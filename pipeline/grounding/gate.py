@@ -17,6 +17,7 @@ from terminology.drugs import catalogue as drugs
 from terminology.german import numbers, polarity, repair
 
 _WORD = re.compile(r"[A-Za-zÄÖÜäöüßé]{4,}")
+_SAID = re.compile(r"[A-Za-zÄÖÜäöüßé]{2,}")
 _UNIT = re.compile(r"(?:mmHg|/min|\bml/min/1,73\s?m²|\b1,73\s?m²|°C|10\^\d+/\w+|m²)")
 _SIDES = {
     "links": re.compile(r"\blinke?[rsnm]?\b|\blinks", re.IGNORECASE),
@@ -25,7 +26,22 @@ _SIDES = {
 
 #: Words that the note's form brings along and that claim nothing about the patient.
 _FORM_WORDS = frozenset(
-    ["nein", "erhöht", "erniedrigt", "referenzbereich", "verordnet", "krankschreibung", "überweisung", "kontrolle", "keine", "angaben", "mmol", "nmol", "pmol", "einheit"]
+    [
+        "nein",
+        "erhöht",
+        "erniedrigt",
+        "referenzbereich",
+        "verordnet",
+        "krankschreibung",
+        "überweisung",
+        "kontrolle",
+        "keine",
+        "angaben",
+        "mmol",
+        "nmol",
+        "pmol",
+        "einheit",
+    ]
 )
 
 
@@ -115,8 +131,8 @@ def _third_persons() -> dict[str, frozenset[str]]:
 
 
 def _foreign_word(statement: results.Statement, said: str) -> str | None:
-    known = {word.lower() for word in _WORD.findall(said)}
-    stems = {word[:5] for word in known}
+    known = {word.lower() for word in _SAID.findall(said)}
+    stems = {word[:5] for word in known if len(word) > 3}
     joined = said.lower()
     for word in _WORD.findall(numbers_as_said(statement.text)):
         lowered = word.lower()

@@ -20,6 +20,7 @@ _TIMESTAMP = re.compile(
     r"(?:\s*(?:-->|–|-|bis)\s*(?:(?P<h2>\d{1,2}):)?(?P<m2>\d{1,3}):(?P<s2>\d{2})(?:[.,](?P<f2>\d{1,3}))?)?[\])]?\s*[-–:]?\s*"
 )
 _LABEL = re.compile(r"^\s*(?P<label>[A-ZÄÖÜ][\w.äöüß]*(?:[ -][\w.äöüß]+){0,3})\s*(?:\((?P<note>[^)]{1,30})\))?\s*:\s+")
+_SENTENCES_A_TURN = 4  # more sentences a line than this: the lines are paragraphs, not turns
 _SENTENCE_END = re.compile(r"[.?!…][\"'“”»]?\s*$")
 
 
@@ -80,8 +81,9 @@ def _segments(source: str, text: str, first: int) -> list[segments.Segment]:
         labels = [piece.speaker or "unknown" for piece in pieces]
         inferred = False
     else:
-        pieces = _unlabelled(text, pieces)
-        labels = list(speakers.infer([text[piece.start : piece.end] for piece in pieces]))
+        pieces, whole_turns = _unlabelled(text, pieces)
+        said = [text[piece.start : piece.end] for piece in pieces]
+        labels = list(speakers.infer(said, whole_turns=whole_turns))
         inferred = True
     return [
         segments.Segment(
@@ -137,11 +139,11 @@ def _milliseconds(match: re.Match[str], suffix: str) -> int | None:
     return ((hours * 60 + minutes) * 60 + seconds) * 1000 + fraction
 
 
-def _unlabelled(text: str, lines: list[_Piece]) -> list[_Piece]:
-    """Without labels: a line is an utterance where lines end as sentences do, else every sentence is a piece."""
+def _unlabelled(text: str, lines: list[_Piece]) -> tuple[list[_Piece], bool]:
+    """Without labels: a line is a turn where lines end as sentences do, else every sentence is a piece of its own."""
     ended = sum(1 for line in lines if _SENTENCE_END.search(text[line.start : line.end]))
-    if len(lines) > 3 and ended >= 0.6 * len(lines):
-        return lines
+    if len(lines) > 3 and ended >= 0.6 * len(lines) and len(sentences.split(text)) <= _SENTENCES_A_TURN * len(lines):
+        return lines, True
     joined = "".join(" " if char in "\r\n" else char for char in text)
     times = [(line.start, line.start_ms, line.end_ms) for line in lines if line.start_ms is not None]
     pieces = []
@@ -149,4 +151,4 @@ def _unlabelled(text: str, lines: list[_Piece]) -> list[_Piece]:
         known = [entry for entry in times if entry[0] <= span.start]
         start_ms, end_ms = known[-1][1:] if known else (None, None)
         pieces.append(_Piece(span.start, span.end, None, start_ms, end_ms))
-    return pieces
+    return pieces, False

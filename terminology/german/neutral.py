@@ -18,7 +18,7 @@ _LEAD_IN = re.compile(
     re.IGNORECASE,
 )
 _PARTICLES = re.compile(
-    r"(?<=\s)(?:halt|eben|mal|denn|eigentlich|irgendwie|sozusagen|quasi|gell|fei|einfach|grad|wohl|so(?= ein| was| richtig| (?:\w+er|\w+e|\w+en) )"
+    r"(?<=\s)(?:halt|(?<!von )eben|(?-i:mal)|denn|eigentlich|irgendwie|sozusagen|quasi|gell|fei|einfach|(?-i:grad)|wohl|so(?= ein| was| richtig| (?:\w+er|\w+e|\w+en) )"
     r"|ja(?! \w*,)|doch(?! nicht)|nämlich|übrigens|sag ich mal|sag ich jetzt mal|ehrlich gesagt|wie gesagt|oder so|und so|bitte|ganz(?= normal))(?=[\s,.])",
     re.IGNORECASE,
 )
@@ -86,6 +86,23 @@ def wording(text: str, *, doctor: bool) -> str:
         text = _ICH_VERB.sub(_third_person, text)
     text = numbers.in_figures(_tidy(text))
     return _tidy(text)
+
+
+_COUPLE = re.compile(
+    r"(?<=\w) (?:ist|sind)(?= \w)(?! (?:es|er|sie|das|die|der|da|weg|zu|aus|an|auf|los|passiert|so|mir|nicht (?:mehr )?(?:gut|schön))\b)",
+    re.IGNORECASE,
+)
+_PADDING = re.compile(
+    r"(?<=\s)(?:jetzt|hier|natürlich|wirklich|da|also|auch(?! nicht)|schon|so|dann|ja|doch(?! nicht)|gleich(?= noch)|ziemlich|richtig(?! \w*(?:gestellt|eingenommen)))(?= \w)",
+    re.IGNORECASE,
+)
+
+
+def telegram(text: str) -> str:
+    """`text` as findings are written: without opening articles, without "ist" and "sind"."""
+    text = _PADDING.sub("", text)
+    text = re.sub(r"(^|[,;:] |\bund )(?:[Dd]er|[Dd]ie|[Dd]as) (?=(?:\w+e[nrs]? )?[A-ZÄÖÜ])", r"\1", text)
+    return _tidy(_COUPLE.sub("", text))
 
 
 def without_fillers(text: str) -> str:

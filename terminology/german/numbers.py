@@ -147,9 +147,14 @@ def _singles(text: str) -> str:
 _SYMBOL = re.compile(rf"(?<=\d)\s*({'|'.join(sorted(UNIT_SYMBOLS, key=len, reverse=True))})\b", re.IGNORECASE)
 
 
+_BODY_TEMPERATURE = re.compile(r"\b(?:3[4-9]|4[0-3])(?:[.,]\d)?$")
+
+
 def _symbols(text: str) -> str:
     def replace(match: re.Match[str]) -> str:
         symbol = UNIT_SYMBOLS[match[1].lower()]
+        if symbol == "°C" and not _BODY_TEMPERATURE.search(text[: match.start()]):
+            symbol = "°"
         return f" {symbol}"
 
     return _SYMBOL.sub(replace, text)

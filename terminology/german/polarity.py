@@ -11,7 +11,7 @@ from terminology.german import vocabulary
 Polarity = Literal["affirmed", "negated", "uncertain", "historical", "family"]
 
 _NEGATION = re.compile(
-    r"\b(?:kein(?:e[nmrs]?|s|erlei)?|koa(?:n|ne)?|nicht|ned|net|nich|nix|nichts|nie(?:mals)?|nirgend\w*|ohne|weder|"
+    r"\b(?:kein(?:e[nmrs]?|s|erlei)?|koa(?:n|ne|ns)?|koi(?:n|ne|ns)?|nimmer|(?<=[a-zäöüß] )nein|(?<=[a-zäöüß] )nee|nicht|ned|net|nich|nix|nichts|nie(?:mals)?|nirgend\w*|ohne|weder|"
     r"vernein\w*|negativ|ausgeschlossen|entf(?:ällt|allen))\b",
     re.IGNORECASE,
 )
@@ -22,7 +22,8 @@ _NOT_NEGATING = re.compile(
     r"durchatmen|sitzen|liegen|stehen|arbeiten|halten|steroidal\w*|raucher\w*)\b"
     r"|\b(?:keine|kaum) luft\b|\bkeine? (?:kraft|lust|appetit|energie|antrieb|ruhe|ahnung|frage|wunder|problem)\b|\bkeinen (?:appetit|antrieb|hunger)\b"
     r"|\bgeht (?:das |so |es )*(?:gar )?nicht\b|\bob (?:.{0,40})nicht\b|\bkommt nicht von\b|\bnicht wahr\b|\boder nicht\b|\bnichts? (?:anderes|weiter)\b"
-    r"|\bohne (?:rezept|probleme|pause|anlass|grund|unterbrechung|hilfe)\b|\bnoch nicht\b|\bnicht wieder\b|\bnie(?:mals)? (?:richtig|wieder so)\b",
+    r"|\b(?:mehr|weiter|sonst) nichts?\b|\bmehr wird das nicht\b|\bnie (?:eine|einen|was)? ?(?:vergessen|ausgelassen|verpasst)\b"
+    r"|\bohne (?:befund|dass|was|sauerstoff|o2|brille|belastung|gehhilfe|begleitung|rezept|probleme|pause|anlass|grund|unterbrechung|hilfe)\b|\bnoch nicht\b|\bnicht wieder\b|\bnie(?:mals)? (?:richtig|wieder so)\b",
     re.IGNORECASE,
 )
 _UNCERTAIN = re.compile(
@@ -34,7 +35,7 @@ _UNCERTAIN = re.compile(
 _HISTORICAL = re.compile(
     r"\b(?:zustand nach|z\. ?n\.|früher(?:e[rnms]?)?|damals|seinerzeit|ehemalig\w*|ehemals|als kind|als jugendliche[r]?|in der kindheit|"
     r"als junge[rn]? \w+|vor (?:\w+ )?(?:\w+|\d+) jahren|vor (?:einem|\d+) jahr|vor jahren|letztes jahr|voriges jahr|vorletztes jahr|(?:19|20)[0-2]\d|"
-    r"seit (?:\w+|\d+) jahren nicht mehr|mal gehabt|(?:schon )?(?:ein)?mal operiert|in der vergangenheit|vorgeschichte)\b",
+    r"seit (?:\w+|\d+) jahren nicht mehr|da war ich (?:noch )?(?:\w+|\d+)|als ich (?:noch )?(?:\w+|\d+) war|ein jahr nach|aufgehört|mal gehabt|(?:schon )?(?:ein)?mal operiert|in der vergangenheit|vorgeschichte)\b",
     re.IGNORECASE,
 )
 _OWN = re.compile(r"\b(?:ich|mir|mich|mein(?:e[nmrs]?)? (?:kopf|bauch|bein|arm|knie|rücken|herz))\b", re.IGNORECASE)
@@ -84,4 +85,7 @@ def is_about_family(clause: str) -> bool:
     """Whether the clause tells a relative's illness (and not what a relative did or said)."""
     if not _relatives().find(clause):
         return False
-    return _OWN.search(clause) is None and _AGENT.search(clause) is None
+    return any(
+        _relatives().find(part) and _OWN.search(part) is None and _AGENT.search(part) is None
+        for part in re.split(r"[,;.]\s", clause)
+    )

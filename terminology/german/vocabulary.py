@@ -122,3 +122,13 @@ def is_small_talk(sentence: str) -> bool:
     return (
         bare in plain or patterns.fullmatch(bare) is not None or (bool(parts) and all(part in plain for part in parts))
     )
+
+
+@functools.cache
+def _procedural() -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{row['pattern']})" for row in tables.rows("german/procedural")), re.IGNORECASE)
+
+
+def is_procedural(clause: str) -> bool:
+    """Whether a doctor only says what she is doing or asks the patient to move."""
+    return _procedural().search(clause.strip(" .,!?…")) is not None

@@ -34,15 +34,15 @@ _SENTENCE_MARKER = re.compile(
     re.IGNORECASE,
 )
 _NO = re.compile(
-    r"^(?:nein|nee|nö|naa?|ne|gar nicht|überhaupt nicht|auch nicht|nicht|nie|niemals|keine?[nrs]?|kaum|eigentlich nicht|bisher nicht|zum glück nicht|gott sei dank nicht|nix|nichts|weder)\b[,.!]?\s*",
+    r"^(?:nein|nee|nö|naa?|ne|noi|nä|gar nicht|überhaupt nicht|auch nicht|nicht|nie|niemals|keine?[nrs]?|kaum|eigentlich nicht|bisher nicht|zum glück nicht|gott sei dank nicht|nix|nichts|weder)\b[,.!]?\s*",
     re.IGNORECASE,
 )
 _PLAIN_NO = re.compile(
-    r"^(?:nein|nee|nö|naa?|ne)\b[,.!]?\s*(?:(?:gar nicht|überhaupt nicht|auch nicht|eigentlich nicht|nie|nein|nee|nichts|gar nichts|bisher nicht|im moment nicht|zum glück(?: nicht)?|gott sei dank(?: nicht)?)[,.!]?\s*)*",
+    r"^(?:nein|nee|nö|naa?|ne|noi|nä)\b[,.!]?\s*(?:(?:gar nicht|überhaupt nicht|auch nicht|eigentlich nicht|nie|nein|nee|nichts|gar nichts|bisher nicht|im moment nicht|zum glück(?: nicht)?|gott sei dank(?: nicht)?)[,.!]?\s*)*",
     re.IGNORECASE,
 )
 _YES = re.compile(
-    r"^(?:ja|doch|jo|joa|jawohl|genau|stimmt|freilich|klar|schon|leider(?: ja| schon)?|richtig|mhm|sicher|natürlich)\b[,.!]?\s*(?:(?:ja|doch|schon|genau|leider)\b[,.!]?\s*)*",
+    r"^(?:ja|doch|jo|joa|joh|jawohl|genau|stimmt|freilich|klar|schon|leider(?: ja| schon)?|richtig|mhm|sicher|natürlich)\b[,.!]?\s*(?:(?:ja|doch|schon|genau|leider)\b[,.!]?\s*)*",
     re.IGNORECASE,
 )
 _WH = re.compile(
@@ -133,7 +133,9 @@ def _answered(asked: list[Utterance], answer: Utterance) -> Iterator[Utterance]:
     rest = rest.strip(" .,!")
     is_wh = _WH.match(asked[-1].text) is not None
     speaker = answer.speaker
-    if not topic:
+    if not doctor_asked and len(rest.split()) > 3 and features.of(rest).clinical:
+        yield replace(answer, text=bare if plain_no and polarity.is_negated(rest) else rest)
+    elif not topic:
         yield replace(answer, text=rest or bare, follows=is_wh)
     elif plain_no:
         yield from _denied(speaker, topic, rest, evidence, answer)
@@ -146,20 +148,24 @@ def _answered(asked: list[Utterance], answer: Utterance) -> Iterator[Utterance]:
         yield Utterance(speaker, rest, evidence, question=topic, is_negative=negative)
 
 
-_ONLY = re.compile(r"^(?:nur|aber|sondern|bloß|eher|höchstens|außer|dafür|ich hab nur|ich hatte nur)\b", re.IGNORECASE)
+_ENDED = re.compile(
+    r"\b(?:aufgehört|nicht mehr|früher|vor (?:\w+|\d+) jahren|seit (?:\w+|\d+) (?:jahren|monaten|wochen))\b",
+    re.IGNORECASE,
+)
 
 
 def _denied(
     speaker: segments.Speaker, topic: str, rest: str, evidence: tuple[results.Evidence, ...], answer: Utterance
 ) -> Iterator[Utterance]:
-    if not rest:
-        yield Utterance(speaker, "", evidence, question=topic, is_negative=True)
+    """A no: to what was asked, and what is said beside it stands by itself."""
+    if not rest or _ENDED.search(rest):
+        yield Utterance(speaker, rest, evidence, question=topic, is_negative=True)
     elif polarity.is_negated(rest):
         if _covers(rest, topic):
             yield replace(answer, text=rest)
         else:
             yield Utterance(speaker, rest, evidence, question=topic, is_negative=True)
-    elif _ONLY.match(rest) or features.of(rest).symptoms:
+    elif features.of(rest).weight and len(rest.split()) > 2:
         yield Utterance(speaker, "", evidence, question=topic, is_negative=True)
         yield replace(answer, text=rest)
     else:
@@ -169,7 +175,7 @@ def _denied(
 def _confirmed(
     speaker: segments.Speaker, topic: str, rest: str, evidence: tuple[results.Evidence, ...], answer: Utterance
 ) -> Iterator[Utterance]:
-    if rest and _covers(rest, topic) and _says_enough(rest, topic):
+    if rest and _says_enough(rest, topic) and (_covers(rest, topic) or len(rest.split()) > 8):
         yield replace(answer, text=rest)
     else:
         yield Utterance(speaker, f"ja, {rest}" if rest else "ja", evidence, question=topic)
@@ -177,7 +183,47 @@ def _confirmed(
 
 _CONTENT = re.compile(r"[A-Za-zÄÖÜäöüß]{4,}")
 _EMPTY_WORDS = frozenset(
-    ["haben", "hatten", "sind", "waren", "können", "irgendwo", "irgendwelche", "irgendwas", "eigentlich", "schon", "noch", "auch", "denn", "sonst", "dabei", "davon", "dann", "wieder", "jetzt", "einen", "eine", "einer", "eines", "oder", "sowas", "etwas", "immer", "beim", "ihre", "ihnen", "sich", "nehmen", "gibt", "gehabt", "gerade", "mehr", "diese", "dieser", "vielleicht"]
+    [
+        "haben",
+        "hatten",
+        "sind",
+        "waren",
+        "können",
+        "irgendwo",
+        "irgendwelche",
+        "irgendwas",
+        "eigentlich",
+        "schon",
+        "noch",
+        "auch",
+        "denn",
+        "sonst",
+        "dabei",
+        "davon",
+        "dann",
+        "wieder",
+        "jetzt",
+        "einen",
+        "eine",
+        "einer",
+        "eines",
+        "oder",
+        "sowas",
+        "etwas",
+        "immer",
+        "beim",
+        "ihre",
+        "ihnen",
+        "sich",
+        "nehmen",
+        "gibt",
+        "gehabt",
+        "gerade",
+        "mehr",
+        "diese",
+        "dieser",
+        "vielleicht",
+    ]
 )
 
 
@@ -197,12 +243,25 @@ def _says_enough(rest: str, topic: str) -> bool:
     )
 
 
+#: Questions that only open the talk or keep it going.
+_OPENERS = re.compile(
+    r"\b(?:was führt|was kann ich|wie geht|was ist (?:denn )?(?:passiert|los)|was gibt|wie kann ich|womit kann|was macht|erzählen|wie war|sonst noch (?:was|fragen)|"
+    r"noch (?:was|fragen)|verstanden|in ordnung\?|okay\?|alles klar|einverstanden|ist das so|wissen sie|was (?:fehlt|plagt|haben wir)|worum geht|richtig\?)",
+    re.IGNORECASE,
+)
+_SHORT_TOPIC = 4  # words of a question that is kept although nothing in it is in our tables
+
+
 def _topic(questions: list[str], *, doctor: bool) -> str:
-    """What was asked, as a noun-like topic; empty when it was nothing clinical."""
-    kept = [question for question in questions if not vocabulary.is_small_talk(question)]
-    worded = [_worded(question) for question in kept if features.of(question).clinical or not doctor]
-    worded = [topic for topic in worded if topic]
-    return "; ".join(worded) if any(features.of(topic).clinical for topic in worded) else ""
+    """What was asked, as a noun-like topic; empty when it was nothing that an answer needs."""
+    worded = []
+    for question in questions:
+        if vocabulary.is_small_talk(question) or _OPENERS.search(question):
+            continue
+        topic = _worded(question)
+        if topic and (features.of(question).clinical or (doctor and len(topic.split()) <= _SHORT_TOPIC)):
+            worded.append(topic)
+    return "; ".join(worded)
 
 
 def _worded(question: str) -> str:

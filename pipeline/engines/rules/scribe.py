@@ -12,14 +12,16 @@ from terminology import labs
 from terminology.german import neutral, numbers, polarity, sentences, vocabulary
 
 #: A note is at most this share of what was said, in characters. Source: the aim of the product (at most 60 %).
-LENGTH_SHARE = 0.57
+LENGTH_SHARE = 0.595
 #: A short talk is short anyway: below this many characters nothing is left out for length.
 SHORT_NOTE = 500
 
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A statement before it has its id. `worth` decides what stays when the note grows too long."""
+    """A statement before it has its id. When the note grows too long, `short` takes the place of `text`, and then
+    `worth` decides what stays.
+    """
 
     order: int
     section: results.Section
@@ -27,6 +29,7 @@ class _Draft:
     polarity: results.Polarity
     evidence: tuple[results.Evidence, ...]
     worth: float
+    short: str = ""
 
 
 def propose(documented: consultation.Consultation, transcript: segments.Transcript) -> tuple[results.Statement, ...]:
@@ -86,7 +89,7 @@ def _joined(last: _Draft | None, draft: _Draft, utterance: dialogue.Utterance) -
     ):
         return None
     text = f"{last.text.rstrip('.')}, {draft.text[:1].lower()}{draft.text[1:]}"
-    return replace(last, text=text, evidence=(*last.evidence, *draft.evidence))
+    return replace(last, text=text, short=text, evidence=(*last.evidence, *draft.evidence))
 
 
 def _of_utterance(utterance: dialogue.Utterance, phase: sections.Phase, female: bool | None) -> Iterator[_Draft]:
@@ -96,20 +99,62 @@ def _of_utterance(utterance: dialogue.Utterance, phase: sections.Phase, female: 
     if utterance.question:
         text = _with_question(utterance, doctor=doctor)
         found = features.of(f"{utterance.question} {utterance.text}")
-        section = "S" if not doctor else phase.section(utterance.speaker, text, found)
+        section = "S" if not doctor else phase.section(utterance.speaker, text, found, is_answer=True)
         says = _answer_polarity(utterance)
-        yield _draft(section, text, says, utterance, found, female, worth=found.weight + 2)
+        yield _draft(section, text, says, utterance, found, female, worth=_worth(found, section, says, is_answer=True))
         return
     for part in _parts(utterance.text):
         found = features.of(part)
-        if not found.clinical and not (found.has_time and found.has_number and doctor):
+        if not _is_worth_noting(part, found, doctor=doctor, examining=phase.is_examining):
             continue
-        section = phase.section(utterance.speaker, part, found)
-        worded = neutral.wording(part, doctor=doctor)
+        section = phase.section(utterance.speaker, part, found, turn=utterance.evidence[-1].segment)
+        if doctor and _CONDITION.match(part) and (section != "A" or _SAFETY_NET.search(part)):
+            section = "P"
+        if doctor and not found.values and vocabulary.is_procedural(part):
+            continue
+        worded = neutral.telegram(neutral.wording(part, doctor=doctor))
         if _is_orphan(worded, found):
             continue
         says = _polarity(part, section, utterance.speaker)
-        yield _draft(section, worded, says, utterance, found, female, worth=_worth(found, section, doctor=doctor))
+        short = worded if section == "O" else neutral.telegram(neutral.wording(_without_asides(part), doctor=doctor))
+        yield _draft(section, worded, says, utterance, found, female, worth=_worth(found, section, says), short=short)
+
+
+_DICTATED = 8  # words of a finding at most, where nothing in it is in our tables
+_PLAIN_WORD = re.compile(r"[A-Za-zÄÖÜäöüß]{4,}")
+_FELL_ILL = re.compile(
+    r"\b(?:hatte|gehabt|bekommen|gekriegt|gestorben|erkrankt|dement|krank|hat (?:das|es|des) auch|auch (?:so|das))\b",
+    re.IGNORECASE,
+)
+_COMMENT = re.compile(
+    r"^(?:das (?:kenn\w*|weiß|glaub\w*|stimmt|klingt|hör\w*|freut|dachte|beruhigt|wollte|versteh\w*|wäre|wär|mach\w*) |da bin ich|ich (?:weiß|wollte|dachte|glaub|hoff)|"
+    r"(?:war|wäre?) ja|schön|gott sei dank|na |ach|oje|alles klar|das (?:ist|war) (?:gut|schön|prima|wichtig|ja)|keine sorge|wie gesagt|verstehe|danke)",
+    re.IGNORECASE,
+)
+
+
+def _is_worth_noting(part: str, found: features.Features, *, doctor: bool, examining: bool) -> bool:
+    """Whether there is something to note: anything clinical; of a patient, and of a doctor who is dictating findings,
+    also what our tables do not know.
+    """
+    if found.clinical:
+        return True
+    if doctor:
+        dictated = examining and _NOUN.search(part) is not None and (found.has_number or len(part.split()) <= _DICTATED)
+        return (
+            (found.has_time and found.has_number)
+            or sections.is_plan(part)
+            or (dictated and _COMMENT.match(part) is None)
+        )
+    return len(_PLAIN_WORD.findall(part)) >= 3 and _COMMENT.match(part) is None
+
+
+def _without_asides(part: str) -> str:
+    """A part without the clauses in which there is nothing to note."""
+    if _CONDITION.match(part):
+        return part
+    kept = [span.text for span in sentences.clauses(part) if features.of(span.text).weight]
+    return ", ".join(kept) or part
 
 
 def _is_empty_talk(text: str) -> bool:
@@ -122,17 +167,36 @@ def _with_question(utterance: dialogue.Utterance, *, doctor: bool) -> str:
         answer = f"ja, {answer}".rstrip(" ,")
     if utterance.is_negative and not polarity.is_negated(answer):
         answer = f"nein, {answer}".rstrip(" ,")
-    return f"{utterance.question}: {answer[:1].lower()}{answer[1:]}" if answer else f"{utterance.question}: nein"
+    answer = neutral.telegram(answer)
+    return f"{utterance.question}: {_inside(answer)}" if answer else f"{utterance.question}: nein"
+
+
+_OPENING_WORD = re.compile(
+    r"(?:ja|nein|nee|nur|seit|so|in|im|am|an|auf|bis|vor|nach|immer|manchmal|ungefähr|etwa|meistens|eher|kaum|gar|auch|noch|schon|heute|gestern|"
+    r"der|die|das|ein|eine|einen|es|er|sie|nicht|nichts|kein\w*|mit|bei|wenn|weil|ab|alle|jede\w*|ganz|sehr|weder|oft|selten|nie|zu|vom|zum|zur|beides?|"
+    r"links|rechts|ständig|nachts|morgens|abends|mittags|letzte\w*|vorgestern|ohne)\b",
+    re.IGNORECASE,
+)
+
+
+def _inside(answer: str) -> str:
+    """An answer as it stands after a colon: an opening function word loses its capital, a noun keeps it."""
+    return f"{answer[:1].lower()}{answer[1:]}" if _OPENING_WORD.match(answer) else answer
 
 
 def _answer_polarity(utterance: dialogue.Utterance) -> results.Polarity:
     if utterance.is_negative:
-        return "negated"
+        return "historical" if polarity.is_historical(utterance.text) or "aufgehört" in utterance.text else "negated"
     if utterance.text.lower().startswith("ja"):
+        rest = utterance.text[2:].strip(" ,.")
+        if len(rest.split()) > 2 and features.of(rest).weight:
+            return _polarity(rest, "S", utterance.speaker)
         if polarity.is_about_family(f"{utterance.question} {utterance.text}"):
             return "family"
         return "negated" if polarity.is_negated(utterance.question) else "affirmed"
     said = polarity.of(utterance.text)
+    if said == "negated" and re.search(r"\bnicht mehr\b|aufgehört", utterance.text):
+        return "historical"
     if said == "affirmed" and polarity.is_about_family(f"{utterance.question} {utterance.text}"):
         return "family"
     return said if said != "uncertain" else "affirmed"
@@ -144,8 +208,7 @@ def _parts(text: str) -> list[str]:
         return [text]
     pieces: list[str] = []
     for span in sentences.clauses(text):
-        light = features.of(span.text).clinical == 0
-        if pieces and (light or features.of(pieces[-1]).clinical == 0):
+        if pieces and _belongs_to(pieces[-1], span.text):
             pieces[-1] = f"{pieces[-1]}, {span.text}"
         else:
             pieces.append(span.text)
@@ -159,10 +222,23 @@ def _parts(text: str) -> list[str]:
     return [piece for piece, _says in groups]
 
 
+_NOUN = re.compile(r"\b[A-ZÄÖÜ][a-zäöüß]{3,}")
+
+
+def _belongs_to(before: str, piece: str) -> bool:
+    """Whether a piece cannot stand by itself: nothing clinical in it, and no noun that is said to be otherwise."""
+    light, light_before = (features.of(text).clinical == 0 for text in (piece, before))
+    if not light and not light_before:
+        return False
+    differs = polarity.is_negated(piece) != polarity.is_negated(before)
+    return not (differs and len(piece.split()) >= 3 and len(before.split()) >= 2)
+
+
 _CONDITION = re.compile(
     r"^(?:und |aber |also )*(?:wenn|falls|sollte|sollten|sobald|bei (?:fieber|verschlechterung|zunahme|auftreten))\b",
     re.IGNORECASE,
 )
+_SAFETY_NET = re.compile(r"\b(?:112|sofort|kommen|melden|rufen|anrufen|gleich|notaufnahme|notdienst)\b", re.IGNORECASE)
 _CONTRAST = re.compile(r"\b(?:aber|nur|dafür|sondern|jedoch|allerdings)\b", re.IGNORECASE)
 _NEGATING_START = re.compile(r"^(?:und |aber |sonst |auch |bisher )*(?:kein\w*|ohne|weder)\b", re.IGNORECASE)
 
@@ -186,7 +262,9 @@ def _polarity(text: str, section: results.Section, speaker: segments.Speaker) ->
     says = polarity.of(text)
     if says == "uncertain" and section in ("S", "P"):
         return "negated" if polarity.is_negated(text) else "affirmed"
-    if says == "family" and (speaker == "relative" or section != "S"):
+    found = features.of(text)
+    is_illness = bool(found.symptoms or found.diagnoses or found.drugs) or _FELL_ILL.search(text) is not None
+    if says == "family" and (speaker == "relative" or section != "S" or not is_illness):
         return "negated" if polarity.is_negated(text) else "affirmed"
     if says == "historical" and section in ("P", "O"):
         return "affirmed"
@@ -197,15 +275,23 @@ def _is_orphan(worded: str, found: features.Features) -> bool:
     return len(re.findall(r"[A-Za-zÄÖÜäöüß]{3,}", worded)) < 1 or (len(worded) < 4 and not found.values)
 
 
-def _worth(found: features.Features, section: results.Section, *, doctor: bool) -> float:
-    worth = float(found.weight)
-    if found.drugs or found.values:
-        worth += 4
-    if section in ("O", "A"):
-        worth += 2
-    if section == "P" and found.action_hits:
-        worth += 2
-    return worth
+def _worth(
+    found: features.Features, section: results.Section, says: results.Polarity, *, is_answer: bool = False
+) -> float:
+    """How much a reader would miss a statement: the expected number of things it tells, by what it holds.
+
+    The weights are the mean counts of gold facts by feature over the bundled cases, rounded (docs/evaluation.md).
+    """
+    dosed = bool(found.drugs) and found.has_number
+    worth = {
+        "S": 0.2 + 0.35 * min(found.clinical // 2, 2) + 0.3 * is_answer + 0.3 * (says == "negated") + 0.5 * dosed
+        + 0.3 * (found.has_time and found.has_number) + 0.4 * (says == "family"),
+        "O": 0.25 + 0.4 * min(found.findings, 3) + 0.7 * min(len(found.values), 3) + 0.2 * found.has_number,
+        "A": 0.2 + 0.7 * min(len(found.diagnoses), 2) + 0.1 * len(found.cues),
+        "P": 0.35 + 0.3 * min(found.action_hits, 2) + 0.35 * found.has_time + 0.2 * found.has_number + 0.7 * dosed
+        - 0.3 * (says == "negated"),
+    }  # fmt: skip
+    return worth[section]
 
 
 def _draft(
@@ -217,9 +303,16 @@ def _draft(
     female: bool | None,
     *,
     worth: float,
+    short: str = "",
 ) -> _Draft:
-    written = neutral.sentence(_with_units(numbers.in_figures(text), female=female))
-    return _Draft(0, section, written, says, utterance.evidence, worth)
+    written = _written(text, female=female)
+    return _Draft(
+        0, section, written, says, utterance.evidence, worth, _written(short, female=female) if short else written
+    )
+
+
+def _written(text: str, *, female: bool | None) -> str:
+    return neutral.sentence(_with_units(numbers.in_figures(text), female=female))
 
 
 _FLAG_WORDS = {"low": "erniedrigt", "normal": "im Referenzbereich", "high": "erhöht"}
@@ -285,11 +378,16 @@ def _within_length(drafts: list[_Draft], spoken: int) -> list[_Draft]:
     """The most valuable statements that fit; each section keeps at least its best one."""
     limit = max(SHORT_NOTE, int(spoken * LENGTH_SHARE))
     total = sum(len(draft.text) + 1 for draft in drafts)
-    kept = list(drafts)
-    for draft in sorted(drafts, key=lambda draft: draft.worth / (len(draft.text) + 25)):
+    kept = {draft.order: draft for draft in drafts}
+    for draft in sorted(drafts, key=lambda draft: len(draft.short) - len(draft.text)):
+        if total <= limit or len(draft.short) >= len(draft.text):
+            break
+        kept[draft.order] = replace(draft, text=draft.short)
+        total -= len(draft.text) - len(draft.short)
+    for draft in sorted(kept.values(), key=lambda draft: draft.worth / (len(draft.text) + 12)):
         if total <= limit:
             break
-        if sum(1 for other in kept if other.section == draft.section) > 1:
-            kept.remove(draft)
+        if sum(1 for other in kept.values() if other.section == draft.section) > 1:
+            del kept[draft.order]
             total -= len(draft.text) + 1
-    return kept
+    return list(kept.values())

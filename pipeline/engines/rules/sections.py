@@ -18,15 +18,15 @@ _PLANNING = re.compile(
     r"wir (?:machen|nehmen|kontrollieren|erhöhen|setzen|warten|sehen uns|legen|lassen|fangen|beginnen|steigern|geben|schicken|impfen|bestellen|brauchen|ändern|stellen|reduzieren|senken|bleiben)|"
     r"(?:machen|kontrollieren|nehmen|lassen|sehen|setzen|legen|geben|erhöhen|brauchen|warten|bestellen|prüfen|besprechen|ändern|reduzieren) wir|"
     r"ich (?:schreib\w*|verschreib\w*|überweis\w*|gebe? (?:ihnen|dir)|empfehl\w*|würde|möchte|rate|stelle)|(?:schreib\w*|verschreib\w*|überweis\w*|gebe?|empfehl\w*) ich|"
-    r"bleiben sie|messen sie|achten sie|melden sie|vermeiden sie|legen sie|dürfen sie|sie dürfen|sie müssen|müssen sie|sie können|können sie|bitte nicht|weiter so|"
+    r"(?:nehm\w*|zapf\w*) (?:ich|wir) .{0,40}\bab|ins labor|schick\w*|brauchen sie (?:nicht|kein\w*)|bleiben sie|messen sie|achten sie|melden sie|vermeiden sie|legen sie|dürfen sie|sie dürfen|sie müssen|müssen sie|sie können|können sie|bitte nicht|weiter so|"
     r"bleibt|bleiben|bei bedarf|wenn .{3,80}(?:kommen|rufen|melden|sofort|gehen)|falls .{3,80}(?:kommen|rufen|melden|sofort)|termin|rezept|verordnung|überweisung|wieder vor\w*|zum essen|"
-    r"ab (?:morgen|heute|sofort)|in (?:\w+|\d+) (?:tagen|wochen|monaten|tag|woche|monat)|nächste woche|sofort)\b",
+    r"ziel\w*|kontroll\w*|abnehmen|bestimmen|übermorgen|(?:am|bis|ab) (?:montag|dienstag|mittwoch|donnerstag|freitag)|ab (?:morgen|heute|sofort)|in (?:\w+|\d+) (?:tagen|wochen|monaten|tag|woche|monat)|nächste woche|sofort)\b",
     re.IGNORECASE,
 )
 _ASSESSING = re.compile(
     r"\b(?:das ist (?:ein|eine|die|der|ja|also|jetzt|ganz|keine?|kein)|das sieht (?:nach|aus)|das sind|handelt es sich|spricht (?:für|gegen|nichts|alles|das|mir)|sprechen|diagnose|verdacht|beurteil\w*|"
     r"ich gehe davon aus|ich (?:denke|glaube|vermute|halte)|passt (?:zu|gut)|am ehesten|sie haben (?:eine?n?|also|da|nur|hier|keine?n?)|haben sie nicht|zusammenfass\w*|fasse ich zusammen|"
-    r"kein (?:anhalt|hinweis)|ausgeschlossen|schließ\w*|(?:gut|schlecht|unzureichend|nicht gut|ordentlich|ganz ordentlich) eingestellt|stabil|zufrieden|hat sich (?:gebessert|verschlechtert)|danach sieht es nicht aus|"
+    r"kein (?:anhalt|hinweis)|ausgeschlossen|schließ\w*|(?:gut|schlecht|unzureichend|nicht gut|ordentlich|ganz ordentlich) eingestellt|stabil|zufrieden|hat sich (?:gebessert|verschlechtert)|nicht beteiligt|(?:ist|sind|haben) (?:das|es|sie) (?:\w+ ){0,4}nicht|ist das nicht|unwahrscheinlich|risiko|sie sind (?:gesund|deutlich|ganz|nicht)|danach sieht es nicht aus|"
     r"erstens|zweitens|drittens|viertens|fünftens|sechstens|siebtens|stadium|das (?:erklärt|kommt) von|dahinter|ursache|folge)\b",
     re.IGNORECASE,
 )
@@ -37,22 +37,52 @@ _RECALLING = re.compile(
 )
 
 
+def is_plan(text: str) -> bool:
+    """Whether a doctor arranges or advises something."""
+    return _PLANNING.search(text) is not None
+
+
+_REPEATING = re.compile(r"^(?:also|aha|ja|mhm|okay|gut|richtig|genau),? (?!das ist|sie haben|wir)", re.IGNORECASE)
+
+
 class Phase:
     """How far the consultation has come: history, examination, assessment and plan. It only moves on."""
 
     def __init__(self) -> None:
         self._section: results.Section = "S"
+        self._last: tuple[object, results.Section] | None = None
 
-    def section(self, speaker: segments.Speaker, text: str, found: features.Features) -> results.Section:
-        """The section of an utterance; it may move the phase on."""
+    def section(
+        self,
+        speaker: segments.Speaker,
+        text: str,
+        found: features.Features,
+        *,
+        turn: object = None,
+        is_answer: bool = False,
+    ) -> results.Section:
+        """The section of an utterance; it may move the phase on. An answer to the patient is never history.
+
+        `turn` names the turn it was said in: within one turn a speaker tends to go on with what she was at.
+        """
         if speaker in ("patient", "relative", "unknown"):
             return "S"
         scores = self._scores(text, found)
         if speaker == "nurse":
             scores["O"] += 2
+        if self._last is not None and turn is not None and self._last[0] == turn:
+            scores[self._last[1]] += 0.7
+        if is_answer:
+            scores["S"] = -1
         section = max(scores, key=lambda name: scores[name])
         self._advance(section, scores[section])
+        self._last = (turn, section)
         return section
+
+    @property
+    def is_examining(self) -> bool:
+        """Whether the doctor is dictating findings."""
+        return self._section == "O"
 
     def _advance(self, section: results.Section, score: float) -> None:
         if score >= 2 and section in ("O", "A", "P"):
@@ -63,12 +93,15 @@ class Phase:
         planning = _PLANNING.search(text) is not None
         assessing = _ASSESSING.search(text) is not None
         scores: dict[results.Section, float] = {
-            "S": 1.5 * (_RECALLING.search(text) is not None),
+            "S": 1.5 * (_RECALLING.search(text) is not None) + 1.0 * (self._section == "S" and _REPEATING.match(text) is not None),
             "O": 1.2 * min(found.findings, 3) + 1.6 * min(len(found.values), 2) + 1.2 * (_EXAMINING.search(text) is not None),
             "A": 1.3 * min(sum(d.kind in ("diagnosis", "abbreviation", "lay", "status") for d in found.diagnoses), 2)
             + 1.6 * assessing + 0.5 * len(found.cues),
             "P": 0.9 * min(found.action_hits, 3) + 1.8 * planning + 1.5 * dosed + 0.5 * bool(found.drugs),
         }  # fmt: skip
+        if found.analytes >= 2 and not found.values:
+            scores["P"] += 2
+            scores["O"] = min(scores["O"], 1.0)
         if found.values and not planning:
             scores["P"] -= 1
         prior = {"S": {"S": 0.9, "O": 0.3}, "O": {"O": 0.9}, "A": {"A": 0.5, "P": 0.7}}[self._section]

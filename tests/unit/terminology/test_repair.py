@@ -1,0 +1,118 @@
+"""`terminology.german.repair`: what a speaker took back is gone; a "nein" that takes nothing back stays."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from terminology.german import repair
+
+CORRECTIONS = [
+    ("Blutdruck hundertfünfzig, nein, hundertsechzig zu neunzig.", "hundertfünfzig", "hundertsechzig zu neunzig"),
+    ("Der Blutdruck war 150 zu 90, nein, 160 zu 95.", "150", "160 zu 95"),
+    ("Der Schmerz sitzt rechts, Quatsch, links.", "rechts", "links"),
+    ("Das linke, nein, das rechte Knie tut weh.", "linke", "rechte Knie"),
+    ("Das LDL ist 69, nein, 96.", "69", "96"),
+    ("Seit drei Tagen, nein, seit vier Tagen.", "drei", "vier Tagen"),
+    ("Seit Montag, nein, seit Dienstag habe ich Fieber.", "Montag", "Dienstag habe ich Fieber"),
+    ("Ich nehme zweimal, nein, dreimal täglich eine Tablette.", "zweimal", "dreimal täglich"),
+    ("Puls 78, Entschuldigung, 87.", "78", "87"),
+    ("Wir geben 50, Korrektur, 25 Milligramm.", "50", "25 Milligramm"),
+    ("Die Temperatur war 38,2, ich meine 39,2.", "38,2", "39,2"),
+    ("Sie nehmen 5, Verzeihung, 10 Milligramm.", " 5", "10 Milligramm"),
+    ("Das war im März, nein, im April.", "März", "April"),
+    ("Das war gestern, nein, vorgestern.", " gestern", "vorgestern"),
+    ("Das Kreatinin ist zwei Komma fünf, nein, eins Komma fünf.", "zwei Komma", "eins Komma fünf"),
+    ("Ich wiege 94, Moment, 96 Kilo.", "94", "96 Kilo"),
+    ("Das Ödem ist am linken, pardon, am rechten Bein.", "linken", "rechten Bein"),
+    ("Das sind 20, Quatsch, 30 Tropfen.", "20", "30 Tropfen"),
+    ("Da kam der Hubschrauber, nein, der Krankenwagen.", "Hubschrauber", "der Krankenwagen"),
+    ("Es sticht beim Aufstehen, nein, nicht beim Aufstehen, sondern beim Bücken.", "Aufstehen", "beim Bücken"),
+    ("Ich nehme 40, besser gesagt, 20 Milligramm.", "40", "20 Milligramm"),
+    ("Der Wert liegt bei 7,6, falsch, bei 7,4.", "7,6", "7,4"),
+    ("Morgens, nein, abends nehme ich die Tablette.", "Morgens", "abends nehme ich die Tablette"),
+    ("Vor fünf, äh, nein, vor sechs Jahren wurde ich operiert.", "fünf", "sechs Jahren"),
+    ("Die vierte, nein, die fünfte Zehe ist rot.", "vierte", "fünfte Zehe"),
+    ("Das eGFR ist 72, ach, Unsinn, 27.", "72", "27"),
+    ("Einmal war er unter achtzig, nein, das war meine Frau.", "achtzig", "meine Frau"),
+    ("Ich habe 3, ich korrigiere mich, 4 Kinder.", " 3", "4 Kinder"),
+]
+
+
+@pytest.mark.parametrize(("said", "gone", "stays"), CORRECTIONS)
+def test_what_was_taken_back_is_gone(said: str, gone: str, stays: str) -> None:
+    repaired = repair.repair(said)
+    assert gone not in repaired
+    assert stays in repaired
+
+
+NO_CORRECTIONS = [
+    "Nein, Fieber hatte ich nicht.",
+    "Nein, seit drei Tagen.",
+    "Nein.",
+    "Haben Sie Fieber? Nein, 37 Grad.",
+    "Ich sagte nein, weil ich müde war.",
+    "Da sage ich nein zu der Operation.",
+    "Kein Fieber, nein, auch kein Husten.",
+    "Erbrechen hatte ich, nein, Durchfall gar nicht.",
+    "Der Hausarzt meinte nein.",
+    "Links tut es weh, rechts nicht.",
+    "Der Blutdruck war 150 zu 90, der Puls 80.",
+    "Moment, ich schaue nach.",
+    "Ich weiß nicht, ob ja oder nein.",
+    "Rauchen Sie? Nein, nie geraucht.",
+    "Das war nicht einfach, nein, wirklich nicht.",
+    "Es tut weh, aber nein, ich nehme nichts.",
+    "Entschuldigung, wie bitte?",
+]
+
+
+@pytest.mark.parametrize("said", NO_CORRECTIONS)
+def test_a_no_that_corrects_nothing_stays(said: str) -> None:
+    assert repair.repair(said) == said
+
+
+@pytest.mark.parametrize(("said", "gone", "stays"), CORRECTIONS)
+def test_repairing_twice_changes_nothing(said: str, gone: str, stays: str) -> None:
+    once = repair.repair(said)
+    assert repair.repair(once) == once
+
+
+@pytest.mark.parametrize("said", ["Blutdruck 150, nein, 160 zu 90. Das Bein ist links, nein, rechts geschwollen."])
+def test_several_corrections_in_one_text(said: str) -> None:
+    assert repair.repair(said) == "Blutdruck 160 zu 90. Das Bein ist rechts geschwollen."
+
+
+@pytest.mark.parametrize("said", ["Seit 3, nein, seit 4, nein, seit 5 Tagen."])
+def test_a_correction_of_a_correction(said: str) -> None:
+    assert repair.repair(said) == "Seit 5 Tagen."
+
+
+WORDS = st.lists(
+    st.sampled_from(
+        [
+            "nein",
+            "ja",
+            "links",
+            "rechts",
+            "150",
+            "zu",
+            "90",
+            "Quatsch",
+            "das",
+            "der",
+            "zwei",
+            "Fieber",
+            ",",
+            ".",
+            "?",
+            "äh",
+        ]
+    ),
+    max_size=25,
+)
+
+
+@given(WORDS | st.lists(st.text(max_size=12), max_size=6))
+def test_any_text_is_taken_and_never_grows(words: list[str]) -> None:
+    text = " ".join(words)
+    assert len(repair.repair(text)) <= len(text)
