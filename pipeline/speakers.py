@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pipeline.segments import Speaker
-from terminology.german import vocabulary
+from terminology import labs
+from terminology.german import numbers, vocabulary
 
 _ROLES: tuple[tuple[Speaker, str], ...] = (
     ("nurse", r"mfa|pflege\w*|schwester|pfleger(?:in)?|arzthelfer(?:in)?|medizinische\w* fachangestellte\w*|sprechstundenhilfe|nurse"),
@@ -77,6 +78,7 @@ _AFTER_QUESTION = 2.5  # how strongly a question hands the turn to the other
 _STAY = 0.6  # how strongly a speaker goes on
 _NEW_QUESTION = 0.4  # a question tends to open a turn rather than to stand in the middle of one
 _TURN = 1.2  # how strongly the next line is the other's, where a line is a turn
+_FIGURE = re.compile(r"\d")
 _ANSWER = re.compile(
     r"^(?:ja|nein|nee|nö|doch|jo|na ja|gar nicht|überhaupt nicht|auch nicht|seit|eigentlich)\b", re.IGNORECASE
 )
@@ -124,6 +126,8 @@ def _score(utterance: str) -> float:
     """Positive for a doctor, negative for a patient."""
     doctor = sum(weight for weight, pattern in _doctor if pattern.search(utterance))
     patient = sum(weight for weight, pattern in _patient if pattern.search(utterance))
+    if len(labs.mentions(utterance)) >= 2 and _FIGURE.search(numbers.in_figures(utterance)):
+        doctor += 2.5
     if not patient:
         doctor += 0.7 * min(len(vocabulary.lexicon("findings").find(utterance)), 3)
         doctor += 0.5 * min(len(vocabulary.lexicon("actions").find(utterance)), 2)

@@ -54,7 +54,7 @@ def heading(console: Console, title: str) -> None:
 
 def euro(amount: Decimal | int) -> str:
     """An amount with German comma and thousands separator, e.g. 1.234,50 EUR."""
-    return f"{amount:,.2f} EUR".translate(str.maketrans(",.", ".,"))
+    return f"{_amount(amount)} EUR"
 
 
 def number(value: Decimal | int) -> str:
@@ -126,16 +126,16 @@ class Pages:
         has_factors = any(item.factor is not None for item in items)
         table = Table(box=box.SIMPLE, show_footer=True, padding=(0, 1), header_style="bold", footer_style="bold")
         table.add_column("Ziffer", no_wrap=True)
-        table.add_column("Leistung", "Summe", ratio=1)
+        table.add_column("Leistung", "Summe", ratio=1, overflow="fold")
         table.add_column("Anzahl", justify="right")
-        table.add_column("Einzelpreis", justify="right", no_wrap=True)
+        table.add_column("Einzeln", justify="right", no_wrap=True)
         if has_factors:
             table.add_column("Faktor", justify="right")
         table.add_column("Betrag", euro(claim["total"]["value"]), justify="right", no_wrap=True)
         for item in items:
             told = _paragraphs((item.title, ""), (self._reason(item.reason, item.basis), "dim"))
             factors = [number(item.factor) if item.factor is not None else "–"] if has_factors else []
-            table.add_row(item.code, told, number(item.quantity), euro(item.unit_price), *factors, euro(item.amount))
+            table.add_row(item.code, told, number(item.quantity), _amount(item.unit_price), *factors, euro(item.amount))
         self.console.print(table)
         self._lines(notes)
 
@@ -254,6 +254,10 @@ class Pages:
             self.console.print(Padding(Text(text), (0, 0, 0, 2)))
 
 
+def _amount(amount: Decimal | int) -> str:
+    return f"{amount:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
 def _reference(resource: Json) -> str:
     return f"{resource['resourceType']}/{resource['id']}"
 
@@ -263,7 +267,7 @@ def _grid(*columns: Literal["left", "right"]) -> Table:
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     for justify in columns:
         table.add_column(justify=justify)
-    table.add_column(ratio=1)
+    table.add_column(ratio=1, overflow="fold")
     return table
 
 

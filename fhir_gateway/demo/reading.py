@@ -24,7 +24,8 @@ _SEVERITY_CODES: Final = {"high": "hoch", "moderate": "mittel", "low": "gering"}
 
 _SUBJECT = re.compile(rf"(?P<drugs>.*) \((?P<severity>{'|'.join(SEVERITIES)})\)")
 _REFUSED = re.compile(r"Nicht übernommen \((?P<stage>\w+)\): (?P<proposal>.*) – (?P<reason>.*)", re.DOTALL)
-_CHECKED = "Verordnungsprüfung:"
+_CHECKED = "Verordnungsprüfung: "
+_NO_FINDING = "kein Hinweis gefunden."
 _NO_CLAIM = "Abrechnungsvorschlag"
 _NOT_CHECKED = "not-checked"
 
@@ -237,13 +238,14 @@ def told(answers: record_system.Answers) -> Told:
     not_checked = " ".join(issue["detail"] for issue in answers.output("warning") if is_not_checked(issue))
     matched = {note: _REFUSED.fullmatch(note) for note in notes}
     plain = [note for note in notes if not matched[note]]
-    checked = tuple(note for note in plain if note.startswith(_CHECKED))
-    gaps = tuple(note for note in plain if note not in checked and note in not_checked)
+    rest = [note for note in plain if not note.startswith(_CHECKED)]
+    covered = [note.removeprefix(_CHECKED) for note in plain if note not in rest]
+    gaps = tuple(note for note in rest if note in not_checked)
     return Told(
-        checked=checked,
+        checked=tuple(_capitalised(text) for text in covered if text != _NO_FINDING),
         gaps=gaps,
         refusals=tuple(Refusal(m["stage"], m["proposal"], m["reason"]) for m in matched.values() if m),
-        billing=tuple(note for note in plain if note not in checked and note not in gaps),
+        billing=tuple(note for note in rest if note not in gaps),
     )
 
 
@@ -260,6 +262,10 @@ def stage_ends(versions: tuple[Json, ...]) -> list[StageEnd]:
         if stage and stage not in ends:
             ends[stage] = (_instant(version["lastModified"]) - _instant(versions[0]["lastModified"])).total_seconds()
     return [StageEnd(stage, seconds) for stage, seconds in ends.items()]
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _instant(text: str) -> dt.datetime:

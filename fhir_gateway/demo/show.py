@@ -114,7 +114,7 @@ class _Progress:
 
     def _stage(self, name: str, end: str) -> None:
         if self._console.is_terminal:
-            self._progress.add_task(name, total=1, completed=1, told=f"fertig nach {end}")
+            self._progress.update(self._progress.add_task(name, total=1, told=f"fertig nach {end}"), completed=1)
         else:
             _line(self._console, f"+ {name:<38} fertig nach {end}")
 

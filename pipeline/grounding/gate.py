@@ -18,7 +18,9 @@ from terminology.german import numbers, polarity, repair
 
 _WORD = re.compile(r"[A-Za-zÄÖÜäöüßé]{4,}")
 _SAID = re.compile(r"[A-Za-zÄÖÜäöüßé]{2,}")
-_UNIT = re.compile(r"(?:mmHg|/min|\bml/min/1,73\s?m²|\b1,73\s?m²|°C|10\^\d+/\w+|m²)")
+_UNIT = re.compile(
+    r"(?:mmHg|\b[mnpµ]?mol/[lg]|\b[mnpµ]mol\b|\b[mk]?(?:IE|U)/m?l|/min|\bml/min/1,73\s?m²|\b1,73\s?m²|°C|10\^\d+/\w+|m²)"
+)
 _SIDES = {
     "links": re.compile(r"\blinke?[rsnm]?\b|\blinks", re.IGNORECASE),
     "rechts": re.compile(r"\brechte?[rsnm]?\b|\brechts", re.IGNORECASE),
@@ -26,22 +28,7 @@ _SIDES = {
 
 #: Words that the note's form brings along and that claim nothing about the patient.
 _FORM_WORDS = frozenset(
-    [
-        "nein",
-        "erhöht",
-        "erniedrigt",
-        "referenzbereich",
-        "verordnet",
-        "krankschreibung",
-        "überweisung",
-        "kontrolle",
-        "keine",
-        "angaben",
-        "mmol",
-        "nmol",
-        "pmol",
-        "einheit",
-    ]
+    ["nein", "verneint", "erhöht", "erniedrigt", "normal", "verordnet", "krankschreibung", "überweisung", "kontrolle"]
 )
 
 

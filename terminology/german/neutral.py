@@ -18,7 +18,7 @@ _LEAD_IN = re.compile(
     re.IGNORECASE,
 )
 _PARTICLES = re.compile(
-    r"(?<=\s)(?:halt|(?<!von )eben|(?-i:mal)|denn|eigentlich|irgendwie|sozusagen|quasi|gell|fei|einfach|(?-i:grad)|wohl|so(?= ein| was| richtig| (?:\w+er|\w+e|\w+en) )"
+    r"(?<=\s)(?:halt|(?<!von )eben|(?-i:mal)(?! (?:\d|ein|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|elf|zwölf|\w+zehn|\w+zig)\b)|denn|eigentlich|irgendwie|sozusagen|quasi|gell|fei|einfach|(?-i:grad)|wohl|so(?= ein| was| richtig| (?:\w+er|\w+e|\w+en) )"
     r"|ja(?! \w*,)|doch(?! nicht)|nämlich|übrigens|sag ich mal|sag ich jetzt mal|ehrlich gesagt|wie gesagt|oder so|und so|bitte|ganz(?= normal))(?=[\s,.])",
     re.IGNORECASE,
 )
@@ -98,11 +98,19 @@ _PADDING = re.compile(
 )
 
 
+#: Nouns before which "ein" is a number.
+_COUNTED = (
+    r"Tablette|Kapsel|Tag|Woche|Stunde|Monat|Jahr|Minute|Mal|Hub|Hübe|Stück|Glas|Bier|Flasche|Liter|Packung|Schachtel|Päckchen|Zigarette|Tasse|"
+    r"Ampulle|Spritze|Beutel|Messlöffel|Löffel|Sprühstoß|Dosis|Viertel|Drittel|Punkt|Zentimeter|Kilo|Kind|Bruder|Schwester|Gefäß|Scheibe|Einheit|Tropfen"
+)
+_INDEFINITE = re.compile(rf"\b[Ee]ine?[nmrs]? (?!(?:\w+ )?(?:{_COUNTED}))(?=(?:[a-zäöüß-]+e[nrsm]? ){{0,2}}[A-ZÄÖÜ])")
+
+
 def telegram(text: str) -> str:
     """`text` as findings are written: without opening articles, without "ist" and "sind"."""
     text = _PADDING.sub("", text)
     text = re.sub(r"(^|[,;:] |\bund )(?:[Dd]er|[Dd]ie|[Dd]as) (?=(?:\w+e[nrs]? )?[A-ZÄÖÜ])", r"\1", text)
-    return _tidy(_COUPLE.sub("", text))
+    return _tidy(_INDEFINITE.sub("", _COUPLE.sub("", text)))
 
 
 def without_fillers(text: str) -> str:

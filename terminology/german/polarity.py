@@ -34,7 +34,7 @@ _UNCERTAIN = re.compile(
 )
 _HISTORICAL = re.compile(
     r"\b(?:zustand nach|z\. ?n\.|früher(?:e[rnms]?)?|damals|seinerzeit|ehemalig\w*|ehemals|als kind|als jugendliche[r]?|in der kindheit|"
-    r"als junge[rn]? \w+|vor (?:\w+ )?(?:\w+|\d+) jahren|vor (?:einem|\d+) jahr|vor jahren|letztes jahr|voriges jahr|vorletztes jahr|(?:19|20)[0-2]\d|"
+    r"als junge[rn]? \w+|vor (?:\w+ )?(?:\w+|\d+) jahren|vor (?:einem|\d+) jahr|vor jahren|(?:vor)?letzte?[nrms]? (?:jahr|sommer|winter|herbst|frühjahr|frühling)|voriges jahr|vorigen (?:sommer|winter|herbst)|(?:19|20)[0-2]\d|"
     r"seit (?:\w+|\d+) jahren nicht mehr|da war ich (?:noch )?(?:\w+|\d+)|als ich (?:noch )?(?:\w+|\d+) war|ein jahr nach|aufgehört|mal gehabt|(?:schon )?(?:ein)?mal operiert|in der vergangenheit|vorgeschichte)\b",
     re.IGNORECASE,
 )

@@ -50,10 +50,13 @@ _WH = re.compile(
     re.IGNORECASE,
 )
 _AUXILIARY = r"(?:haben|hatten|sind|waren|können|konnten|müssen|möchten|dürfen|gibt|ist|war|wird|wurde|wurden|werden|hat|hatte|kann|besteht|bestehen|gab)"
-_TAG = re.compile(r",?\s*(?:oder|gell|nicht wahr|ne|ja|oder nicht|richtig|stimmt's)\s*\?$", re.IGNORECASE)
+_TAG = re.compile(r",?\s*\b(?:oder|gell|nicht wahr|ne|ja|oder nicht|richtig|stimmt's)\s*\?$", re.IGNORECASE)
 _VERB_FIRST = re.compile(
     r"^(?:und |also |dann )?[A-ZÄÖÜa-zäöü]+(?:en|st|t) (?:sie|du|es|er|ihr|das|die|der|ihnen|dir)\b", re.IGNORECASE
 )
+
+
+_ECHO = 3  # words of a question that only repeats what was asked: "Das blaue?"
 
 
 def utterances(transcript: segments.Transcript) -> Iterator[Utterance]:
@@ -67,6 +70,8 @@ def utterances(transcript: segments.Transcript) -> Iterator[Utterance]:
         for index, utterance in enumerate(spoken):
             if utterance.is_question:
                 if asked and asked[-1].speaker != utterance.speaker:
+                    if len(utterance.text.split()) <= _ECHO:
+                        continue
                     asked = []
                 asked.append(utterance)
             elif (
@@ -121,13 +126,20 @@ def _is_answer(text: str) -> bool:
     return bool(_NO.match(text) or _YES.match(text))
 
 
+_EXCLAMATION = re.compile(
+    r"^(?:(?:na|also|ach|oh|hm|mhm|na ja|puh|äh|och|um gottes willen|gott bewahre|ach was|du meine güte|zum glück|gott sei dank|wissen sie)[, !.]+)+",
+    re.IGNORECASE,
+)
+_NOTHING_BUT = re.compile(r"^(?:nichts|nix|keine?[nrs]?|nein)[,.]? (?:nur|bloß|außer) (?P<rest>.+)$", re.IGNORECASE)
+
+
 def _answered(asked: list[Utterance], answer: Utterance) -> Iterator[Utterance]:
     """The answer with the question it needs to be understood, or by itself where it says enough."""
     evidence = (*(item for question in asked for item in question.evidence), *answer.evidence)
     doctor_asked = asked[-1].speaker in ("doctor", "nurse")
     topic = _topic([question.text for question in asked], doctor=doctor_asked)
     bare = neutral.without_fillers(answer.text)
-    bare = re.sub(r"^(?:na|also|ach|oh|hm|mhm|na ja|puh|äh)[, ]+", "", bare, flags=re.IGNORECASE)
+    bare = _EXCLAMATION.sub("", bare)
     plain_no, yes = _PLAIN_NO.match(bare), _YES.match(bare)
     rest = bare[plain_no.end() :] if plain_no else bare[yes.end() :] if yes else bare
     rest = rest.strip(" .,!")
@@ -143,6 +155,9 @@ def _answered(asked: list[Utterance], answer: Utterance) -> Iterator[Utterance]:
         yield from _confirmed(speaker, topic, rest, evidence, answer)
     elif (_says_enough(rest, topic) and not is_wh) or (is_wh and _says_enough(rest, topic) and len(rest.split()) > 6):
         yield replace(answer, text=rest)
+    elif match := _NOTHING_BUT.match(bare):
+        yield Utterance(speaker, "", evidence, question=topic, is_negative=True)
+        yield replace(answer, text=match["rest"])
     else:
         negative = _NO.match(bare) is not None
         yield Utterance(speaker, rest, evidence, question=topic, is_negative=negative)

@@ -35,7 +35,7 @@ class _Draft:
 def propose(documented: consultation.Consultation, transcript: segments.Transcript) -> tuple[results.Statement, ...]:
     """The statements of the note, in the order of the talk, by section."""
     drafts = list(_drafts(documented, transcript))
-    drafts = _without_repeats(drafts)
+    drafts = _denials_together(_without_repeats(drafts))
     drafts = _within_length(drafts, transcript.length)
     ordered = sorted(drafts, key=lambda draft: (results.SECTIONS.index(draft.section), draft.order))
     return tuple(
@@ -231,7 +231,8 @@ def _belongs_to(before: str, piece: str) -> bool:
     if not light and not light_before:
         return False
     differs = polarity.is_negated(piece) != polarity.is_negated(before)
-    return not (differs and len(piece.split()) >= 3 and len(before.split()) >= 2)
+    is_whole = len(piece.split()) >= 3 or _NEGATING_START.match(piece) is not None
+    return not (differs and is_whole and len(before.split()) >= 2)
 
 
 _CONDITION = re.compile(
@@ -315,7 +316,7 @@ def _written(text: str, *, female: bool | None) -> str:
     return neutral.sentence(_with_units(numbers.in_figures(text), female=female))
 
 
-_FLAG_WORDS = {"low": "erniedrigt", "normal": "im Referenzbereich", "high": "erhöht"}
+_FLAG_WORDS = {"low": "erniedrigt", "normal": "normal", "high": "erhöht"}
 _PRESSURE = re.compile(r"\b(\d{2,3}/\d{2,3})\b(?!\s*(?:mmHg|\d|mg|/))")
 
 
@@ -367,6 +368,37 @@ def _without_repeats(drafts: Iterable[_Draft]) -> list[_Draft]:
                 break
         else:
             kept.append(draft)
+    return kept
+
+
+_DENIAL = re.compile(r"(?P<topic>[^:]{3,90}): nein\.")
+_DENIALS = 4  # denied complaints in one statement at most
+
+
+def _denials_together(drafts: list[_Draft]) -> list[_Draft]:
+    """Complaints that were asked for and denied one after the other stand in one statement."""
+    kept: list[_Draft] = []
+    count = 0
+    for draft in drafts:
+        match = _DENIAL.fullmatch(draft.text)
+        before = kept[-1] if kept else None
+        if match is None or draft.polarity != "negated":
+            kept.append(draft)
+            count = 0
+        elif before is None or count in (0, _DENIALS) or before.section != draft.section:
+            text = f"Verneint: {match['topic']}."
+            kept.append(replace(draft, text=text, short=text))
+            count = 1
+        else:
+            text = f"{before.text.rstrip('.')}; {match['topic']}."
+            kept[-1] = replace(
+                before,
+                text=text,
+                short=text,
+                worth=before.worth + draft.worth,
+                evidence=_merged(before.evidence, draft.evidence),
+            )
+            count += 1
     return kept
 
 
