@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import functools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 import structlog
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -27,6 +28,7 @@ from mappers.results_to_fhir import device
 from pipeline.engines import rules as rules_engine
 
 ENGINE_NAME = "fhir-gateway"
+EXECUTOR = "gateway"  # one process works on a database at a time: see `lock`
 POLLING_SECONDS = 0.1  # how long a queued run waits at most until the engine looks for it
 
 log = structlog.get_logger()
@@ -95,6 +97,8 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
         url = database_url(config)
         if database.is_sqlite(url):
             stack.enter_context(lock.held(config.server.data / "gateway.lock"))
+        else:
+            stack.enter_context(lock.held_in_database(url))
         await asyncio.to_thread(database.migrate, url)
         store = database.Database(url)
         stack.callback(store.close)
@@ -131,7 +135,7 @@ async def _launch(gateway: Gateway, url: str, engine: sa.Engine) -> None:
             "name": ENGINE_NAME,
             "system_database_url": url,
             "system_database_engine": engine,
-            "executor_id": "embedded" if database.is_sqlite(url) else f"{os.uname().nodename}-{os.getpid()}",
+            "executor_id": EXECUTOR,
             "application_version": workflow.APPLICATION_VERSION,
             "serializer": DBOSPortableJSONSerializer(),
             "max_executor_threads": 32,
@@ -149,15 +153,14 @@ async def _bury_the_dead(gateway: Gateway) -> None:
     """A run whose workflow crashed its process too often will not be started again: say so on its Task."""
     dead = await asyncio.to_thread(DBOS.list_workflows, status=["MAX_RECOVERY_ATTEMPTS_EXCEEDED", "ERROR"])
     workflows = {status.workflow_id for status in dead}
-    for state in ("queued", "running"):
-        for run in await gateway.database.read(
-            lambda connection, state=state: register.listed(connection, state, 10_000)
-        ):  # type: ignore[misc]
-            if run.workflow in workflows:
-                reason = "The process ended several times while it worked on this run."
-                await gateway.database.write(
-                    lambda unit, run=run, reason=reason: register.change(unit, run.id, status="failed", reason=reason)  # type: ignore[misc]
-                )
+    for run in await gateway.database.read(register.unfinished):
+        if run.workflow in workflows:
+            await gateway.database.write(functools.partial(_bury, run_id=run.id))
+
+
+def _bury(unit: database.Unit, run_id: str) -> None:
+    reason = "The process ended several times while it worked on this run."
+    register.change(unit, run_id, status="failed", reason=reason)
 
 
 async def _stop(config: settings.Settings) -> None:
@@ -181,6 +184,7 @@ def build(config: settings.Settings) -> FastAPI:
             raise
 
     application = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    application.add_exception_handler(HTTPException, router.no_such_route)
     application.add_api_route("/healthz", _healthz, methods=["GET"])
     application.add_api_route("/readyz", _readyz, methods=["GET"])
     application.add_api_route("/metrics", _metrics, methods=["GET"])

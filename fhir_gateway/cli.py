@@ -56,7 +56,16 @@ def check(config: Config = None, data: Data = None) -> None:
     import msgspec
 
     found = _settings(config, data=data)
-    typer.echo(msgspec.json.format(found.model_dump_json(exclude={"database"}).encode()).decode())
+    secrets = (
+        found.database.password_file,
+        found.ehr.token_file if found.ehr else None,
+        found.security.token_file if found.security else None,
+    )
+    for secret in secrets:
+        if secret is not None:
+            settings.read_secret(secret)
+    shown = found.model_dump_json(exclude={"database": {"url"}, "ehr": {"headers"}})
+    typer.echo(msgspec.json.format(shown.encode()).decode())
 
 
 @application.command()

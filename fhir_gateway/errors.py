@@ -16,7 +16,7 @@ class ConfigurationError(GatewayError):
 
 
 class AlreadyRunning(GatewayError):
-    """Another gateway process holds this data folder. End it, or give this one its own --data folder."""
+    """Another gateway process holds this data folder or database. End it, or give this one its own."""
 
 
 class StoreUnavailable(GatewayError):

@@ -6,6 +6,7 @@ Sources, the strongest first: the command line, the environment (`FHIR_GATEWAY_S
 from __future__ import annotations
 
 import ipaddress
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -34,7 +35,7 @@ class Server(_Section):
     data: Path = Field(Path("data"), description="Folder of the database and the lock file.")
     base_url: str | None = Field(
         None,
-        description="Address under which clients reach /fhir, for Location headers and links. Default: as listened on.",
+        description="Address under which clients reach /fhir, for Location headers and links. Default: as each client addressed it.",
     )
     drain_seconds: Seconds = Field(8.0, le=10, description="How long a stop waits for requests and runs in flight.")
 
@@ -87,14 +88,16 @@ class Billing(_Section):
 
     insurance_when_unknown: Literal["GKV", "PKV", "none"] = Field(
         "GKV",
-        description="Schedule for an encounter without Coverage; the Claim says that it was assumed. none: no Claim.",
+        description="Schedule for an encounter without Coverage; the Task says that it was assumed. none: no Claim.",
     )
 
 
 class Security(_Section):
     """Who may come in. Without this section the gateway listens on loopback only."""
 
-    token_file: Path = Field(description="File with the bearer token that every request under /fhir must carry.")
+    token_file: Path = Field(
+        description="File with the bearer token that every request under /fhir but metadata must carry."
+    )
 
 
 class Settings(BaseSettings):
@@ -135,6 +138,7 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
     `overrides` are values of [server]; None means not given. Raises ConfigurationError with one sentence.
     """
     document = _read(path) if path is not None else {}
+    _refuse_unknown_environment()
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         settings = Settings(**document)
@@ -149,6 +153,19 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
         raise errors.ConfigurationError(f"In {name}, {where}: {first['msg']}.") from None
     _refuse_open_door(settings)
     return settings
+
+
+def _refuse_unknown_environment() -> None:
+    """A variable that names no section would be a setting that nobody reads."""
+    prefix = "FHIR_GATEWAY_"
+    for name in os.environ:
+        section = name.removeprefix(prefix).split("__")[0].lower()
+        if name.startswith(prefix) and section not in (*Settings.model_fields, *_NOT_SETTINGS):
+            raise errors.ConfigurationError(f"The environment variable {name} names no section of the configuration.")
+
+
+#: Variables with our prefix that only the test suite reads.
+_NOT_SETTINGS = ("test_postgres",)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -177,7 +194,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def read_secret(path: Path) -> str:
-    """The first line of a secret's file; ConfigurationError when it cannot be read or is empty."""
+    """A secret's file without the white space around it; ConfigurationError when it cannot be read or is empty."""
     try:
         secret = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError):

@@ -75,8 +75,9 @@ def source(resource: Resource) -> consultation.Source:
 def _attachment(resource: Resource) -> Resource:
     if resource["resourceType"] == "Media":
         return _mapping(resource.get("content"))
-    contents = resource.get("content") or [{}]
-    return _mapping(_mapping(contents[0]).get("attachment"))
+    attachments = [_mapping(_mapping(content).get("attachment")) for content in resource.get("content") or [{}]]
+    texts = [a for a in attachments if str(a.get("contentType", "text/plain")).lower().startswith("text/plain")]
+    return (texts or attachments)[0]
 
 
 def _content_type(text: str) -> tuple[str, str | None]:

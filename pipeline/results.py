@@ -127,7 +127,10 @@ class SafetyCheck(Clinical):
 
 
 class BillingItem(Clinical):
-    """One proposed fee. Amounts are EUR; `points` is None for items with a fixed price."""
+    """One proposed fee. Amounts are EUR; `points` is None for items with a fixed price.
+
+    `unit_price` is the price at factor 1 (GOÄ: Einfachsatz), `amount` what is proposed with the factor.
+    """
 
     schedule: Literal["EBM", "GOÄ"]
     code: str

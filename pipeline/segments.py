@@ -30,9 +30,10 @@ class Segment(Clinical):
 
 
 class Transcript(Clinical):
-    """All segments of an encounter, in order."""
+    """All segments of an encounter, in order, and why a source could not be read."""
 
     segments: tuple[Segment, ...]
+    unread: tuple[str, ...] = ()
 
     @property
     def length(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -93,7 +94,7 @@ def infer(utterances: Sequence[str], *, whole_turns: bool = False) -> Iterator[S
         return
     best = {"doctor": _score(utterances[0]) + 0.5, "patient": -_score(utterances[0])}
     steps: list[dict[str, str]] = []
-    for previous, utterance in zip(utterances, utterances[1:], strict=False):
+    for previous, utterance in itertools.pairwise(utterances):
         score = _score(utterance)
         came: dict[str, str] = {}
         now: dict[str, float] = {}

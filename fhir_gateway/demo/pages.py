@@ -96,6 +96,8 @@ class Pages:
                 (diagnosis.remark, "dim"),
             )
             table.add_row(f"{rank}.", Text(f"{diagnosis.code} {diagnosis.certainty}".strip(), style="bold"), told)
+        if table.row_count == 0:
+            self._line("Keine Diagnose vorgeschlagen.")
         self.console.print(table)
 
     def check(self, warnings: list[reading.PrescribingWarning], told: reading.Told) -> None:

@@ -61,9 +61,19 @@ async def bundle(context: requests.Context) -> Response:
 
 def _check_envelope(body: codec.Resource) -> None:
     """The Bundle itself without its resources, which are checked one by one with what each is asked for."""
-    bare = {**body, "entry": [{k: v for k, v in e.items() if k != "resource"} if isinstance(e, dict) else e
-                              for e in body.get("entry", [])]} if isinstance(body.get("entry"), list) else body  # fmt: skip
-    faults = [fault for fault in base.faults({k: v for k, v in bare.items() if v != []}) if fault.severity == "error"]
+    bare = {name: value for name, value in body.items() if name != "entry"}
+    entries = body.get("entry", [])
+    if isinstance(entries, list):
+        stripped = [
+            {name: value for name, value in entry.items() if name != "resource"} if isinstance(entry, dict) else entry
+            for entry in entries
+        ]
+        stripped = [entry for entry in stripped if entry != {}]
+        if stripped:
+            bare["entry"] = stripped
+    elif "entry" in body:
+        bare["entry"] = entries
+    faults = [fault for fault in base.faults(bare) if fault.severity == "error"]
     if faults:
         raise outcomes.Refused(400, *(outcomes.Issue(fault.code, fault.text, fault.expression) for fault in faults))
 
@@ -302,7 +312,8 @@ async def _batch_entry(context: requests.Context, number: int, body: Any) -> cod
     except errors.VersionConflict as error:
         return _refused_entry(outcomes.conflict(error.message))
     except outcomes.Refused as refusal:
-        await context.gateway.database.write(lambda unit: inbox.keep(unit, context.message, status=refusal.status))
+        status = refusal.status
+        await context.gateway.database.write(lambda unit: inbox.keep(unit, context.message, status=status))
         return _refused_entry(refusal)
     entry: codec.Resource = codec.decode(answer)["entry"][0]
     return entry

@@ -7,7 +7,7 @@ import re
 from starlette.responses import Response
 
 from fhir_gateway import errors
-from fhir_gateway.rest import outcomes, requests, rules, types
+from fhir_gateway.rest import outcomes, requests, rules, search, types
 from fhir_gateway.runs import trigger
 from fhir_gateway.security import audit
 from fhir_gateway.store import codec, database, inbox, resources
@@ -20,8 +20,28 @@ async def create(context: requests.Context) -> Response:
     resource_type = _supported(context)
     resource = requests.checked(requests.decoded(context), resource_type, expected_type=resource_type)
     resource = {**resource, "id": requests.new_id()}
-    stored = await context.gateway.database.write(lambda unit: _keep(context, unit, resource, None))
-    return requests.resource_response(context, stored, 201)
+    condition = _if_none_exist(context, resource_type)
+    stored = await context.gateway.database.write(lambda unit: _create(context, unit, resource, condition))
+    return requests.resource_response(context, stored, 201 if stored.created else 200)
+
+
+def _if_none_exist(context: requests.Context, resource_type: str) -> search.Query | None:
+    """The condition of a conditional create (R4 http.html#ccreate)."""
+    value = context.request.headers.get("if-none-exist")
+    return search.parse_text(resource_type, value, context.gateway.settings.rest.page_size) if value else None
+
+
+def _create(
+    context: requests.Context, unit: database.Unit, resource: codec.Resource, condition: search.Query | None
+) -> resources.Stored:
+    if condition is not None:
+        total, found = search.run(unit.connection, condition)
+        if total > 1:
+            text = "The condition of If-None-Exist matches more than one resource."
+            raise outcomes.Refused(412, outcomes.Issue("multiple-matches", text))
+        if total == 1:
+            return found[0][1]
+    return _keep(context, unit, resource, None)
 
 
 async def update(context: requests.Context) -> Response:

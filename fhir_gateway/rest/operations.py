@@ -71,6 +71,8 @@ def _release(
     except release.NotReleasable as error:
         raise outcomes.rule(error.message, "Composition.status") from None
     references = [f"{version.type}/{version.id}" for version in released]
+    encounter = search_index.split_reference(composition.resource["encounter"]["reference"])[1]
+    trigger.deliver_again(unit, context.gateway, encounter)
     audit.did(unit, context.gateway.device, "operation", references, practitioner)
     result = resources.read(unit.connection, "Composition", composition_id)
     assert result is not None

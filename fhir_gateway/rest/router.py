@@ -54,12 +54,11 @@ ROUTES: tuple[Route, ...] = (
 
 
 def mount(application: FastAPI, gateway: Gateway) -> None:
-    """Put the table under /fhir, and make every other answer below it an OperationOutcome too."""
+    """Put the table under /fhir."""
     for route in ROUTES:
         application.add_api_route(
             f"/fhir{route.path}", _endpoint(gateway, route), methods=[route.method], include_in_schema=False
         )
-    application.add_exception_handler(HTTPException, _no_such_route)
 
 
 def _endpoint(gateway: Gateway, route: Route) -> Callable[[Request], Awaitable[Response]]:
@@ -113,7 +112,8 @@ def _authorise(gateway: Gateway, request: Request) -> None:
         raise outcomes.Refused(401, outcomes.Issue("login", "This gateway wants a bearer token."))
 
 
-async def _no_such_route(_request: Request, error: Exception) -> Response:
+async def no_such_route(_request: Request, error: Exception) -> Response:
+    """An address or a method that the table does not have, as an OperationOutcome."""
     assert isinstance(error, HTTPException)
     text = (
         "This address does not allow this method." if error.status_code == 405 else "There is nothing at this address."

@@ -43,7 +43,7 @@ async def search(context: requests.Context) -> Response:
     total, found = await context.gateway.database.read(lambda connection: run(connection, query))
     await audit.accessed(context.gateway, "search-type", [f"{stored.type}/{stored.id}" for _rk, stored in found])
     links = [{"relation": "self", "url": _link(context, pairs, None)}]
-    if len(found) > query.count:
+    if query.count and len(found) > query.count:
         links.append({"relation": "next", "url": _link(context, pairs, found[query.count - 1][0])})
     return requests.json_response(
         {

@@ -25,7 +25,7 @@ _run, _output = schema.run, schema.stage_output
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run. `sources` are Type/id in the order of their arrival; the first is what the Task focuses on."""
+    """One run. `sources` are Type/id in the order of their arrival; `focus` is the one that started it."""
 
     id: str
     number: int
@@ -34,6 +34,7 @@ class Run:
     stage: str | None
     workflow: str | None
     sources: tuple[str, ...]
+    focus: str
     reason: str | None
     created: int
     updated: int
@@ -47,7 +48,9 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
-def create(unit: database.Unit, encounter: str, sources: tuple[str, ...], patient: str | None, state: State) -> Run:
+def create(
+    unit: database.Unit, encounter: str, sources: tuple[str, ...], focus: str, patient: str | None, state: State
+) -> Run:
     """A new run with its Task. `encounter` is an id, `patient` a reference."""
     newest = unit.connection.execute(
         sa.select(sa.func.max(_run.c.number)).where(_run.c.encounter == encounter)
@@ -61,6 +64,7 @@ def create(unit: database.Unit, encounter: str, sources: tuple[str, ...], patien
         stage=None,
         workflow=run_id,
         sources=sources,
+        focus=focus,
         reason=f"Waits for Encounter/{encounter}, which has not been received yet." if state == "waiting" else None,
         created=unit.now,
         updated=unit.now,
@@ -91,6 +95,7 @@ def change(
         stage=stage or run.stage,
         workflow=workflow or run.workflow,
         sources=run.sources,
+        focus=run.focus,
         reason=reason[:512] if reason else None,
         created=run.created,
         updated=unit.now,
@@ -115,15 +120,34 @@ def listed(connection: sa.Connection, state: str | None = None, limit: int = 50)
     return [_from_row(row) for row in connection.execute(query)]
 
 
+def unfinished(connection: sa.Connection) -> list[Run]:
+    """The runs that are queued or running."""
+    query = sa.select(_run).where(_run.c.status.in_(("queued", "running"))).order_by(_run.c.number)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
 def waiting_for(connection: sa.Connection, encounter: str) -> list[Run]:
     """The runs that wait for this encounter."""
     query = sa.select(_run).where(_run.c.encounter == encounter, _run.c.status == "waiting").order_by(_run.c.number)
     return [_from_row(row) for row in connection.execute(query)]
 
 
+def newest_completed(connection: sa.Connection, encounter: str) -> Run | None:
+    """The newest finished run of an encounter."""
+    query = (
+        sa.select(_run)
+        .where(_run.c.encounter == encounter, _run.c.status == "completed")
+        .order_by(_run.c.number.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else _from_row(row)
+
+
 def is_superseded(connection: sa.Connection, run: Run) -> bool:
-    """Whether a newer run of the same encounter has been started."""
-    query = sa.select(sa.literal(1)).where(_run.c.encounter == run.encounter, _run.c.number > run.number).limit(1)
+    """Whether a newer run of the same encounter is under way or done; one that failed takes nobody's place."""
+    newer = sa.and_(_run.c.encounter == run.encounter, _run.c.number > run.number)
+    query = sa.select(sa.literal(1)).where(newer, _run.c.status.not_in(("failed", "cancelled"))).limit(1)
     return connection.execute(query).first() is not None
 
 
@@ -166,7 +190,7 @@ def _row(run: Run) -> dict[str, object]:
         "status": run.status,
         "stage": run.stage,
         "workflow": run.workflow,
-        "sources": codec.encode(run.sources),
+        "sources": codec.encode({"all": run.sources, "focus": run.focus}),
         "reason": run.reason,
         "created": run.created,
         "updated": run.updated,
@@ -175,7 +199,8 @@ def _row(run: Run) -> dict[str, object]:
 
 def _from_row(row: sa.Row[tuple[object, ...]]) -> Run:
     values = dict(row._mapping)
-    return Run(**{**values, "sources": tuple(codec.decode(bytes(values["sources"])))})
+    sources = codec.decode(bytes(values["sources"]))
+    return Run(**{**values, "sources": tuple(sources["all"]), "focus": sources["focus"]})
 
 
 def _write_task(unit: database.Unit, run: Run, patient: str | None, outcome: Outcome) -> None:
@@ -190,6 +215,7 @@ def _write_task(unit: database.Unit, run: Run, patient: str | None, outcome: Out
                 encounter=f"Encounter/{run.encounter}",
                 patient=patient,
                 sources=run.sources,
+                focus=run.focus,
                 state=run.status,
                 created=resources.instant(run.created),
                 updated=resources.instant(run.updated),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fhir_gateway import errors
-from fhir_gateway.store import codec, database, resources
+from fhir_gateway.store import codec, database, resources, search
 from mappers.results_to_fhir import released
 
 
@@ -19,7 +19,11 @@ def release(unit: database.Unit, composition: codec.Resource, practitioner: str,
         raise NotReleasable
     versions = [resources.put(unit, released.composition(composition, practitioner, at))]
     for resource in _belonging(unit, composition):
-        final = released.result(resource)
+        final = (
+            released.composition(resource, practitioner, at)
+            if resource["resourceType"] == "Composition"
+            else released.result(resource)
+        )
         if final is not None:
             versions.append(resources.put(unit, final))
     resources.put(unit, released.provenance(composition, [f"{v.type}/{v.id}" for v in versions], practitioner, at))
@@ -27,11 +31,15 @@ def release(unit: database.Unit, composition: codec.Resource, practitioner: str,
 
 
 def _belonging(unit: database.Unit, composition: codec.Resource) -> list[codec.Resource]:
-    """What the Provenance of the Composition's run names beside it."""
+    """What the Provenance of the Composition's run names beside it, and the summary for the patient."""
     stored = resources.read(unit.connection, "Provenance", released.provenance_id(composition))
     if stored is None or stored.body is None:
         return []
     own = f"Composition/{composition['id']}"
     references = dict.fromkeys(t["reference"] for t in stored.resource["target"] if t["reference"] != own)
+    encounter = composition["encounter"]["reference"].split("/")
+    for summary in search.by_reference(unit.connection, "Composition", "encounter", *encounter):
+        if summary.id != composition["id"] and summary.resource["status"] == "preliminary":
+            references[f"Composition/{summary.id}"] = None
     found = (resources.read(unit.connection, *reference.split("/")) for reference in references)
     return [version.resource for version in found if version is not None and version.body is not None]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import sqlalchemy as sa
 
@@ -14,12 +13,11 @@ from fhir_gateway import errors
 from fhir_gateway.ehr import client as ehr_client
 from fhir_gateway.ehr import write_back as ehr_write_back
 from fhir_gateway.rest import rules
-from fhir_gateway.runs import register
-from fhir_gateway.security import audit
+from fhir_gateway.runs import register, write_back
 from fhir_gateway.store import codec, database, resources, search_index
 from fhir_gateway.store import search as store_search
 from mappers import consultation_from_fhir
-from mappers.results_to_fhir import bundle, composition, links, released
+from mappers.results_to_fhir import links
 from pipeline import clinical, consultation, flow, results, segments
 from pipeline.stages import bill, check, code, read_document, scribe, summarise
 
@@ -200,9 +198,9 @@ async def _write_back(gateway: Gateway, run: register.Run) -> Written:
     note = await _load(gateway, run, "scribe", results.Note)
     summary = await _load(gateway, run, "summarise", results.PatientSummary)
     coding = await _load(gateway, run, "code", results.Coding)
-    check_result = await _load(gateway, run, "check", results.SafetyCheck)
+    checked = await _load(gateway, run, "check", results.SafetyCheck)
     billed = await _load(gateway, run, "bill", Billed)
-    earlier = await gateway.database.read(lambda connection: _earlier_results(connection, run.encounter))
+    earlier = await gateway.database.read(lambda connection: write_back.earlier(connection, run.encounter))
     surroundings = links.Links(
         run=run.id,
         encounter=f"Encounter/{run.encounter}",
@@ -215,159 +213,35 @@ async def _write_back(gateway: Gateway, run: register.Run) -> Written:
         coverage=gathered.coverage,
         provider=gathered.provider,
         practitioner=gathered.practitioner,
-        replaces=(),
         hospital=gathered.consultation.encounter.setting == "hospital",
     )
     made = await asyncio.to_thread(
-        _map,
+        write_back.mapped,
         surroundings,
         earlier,
         note=note,
         summary=summary,
         coding=coding,
-        check=check_result,
+        check=checked,
         billing=billed.billing,
     )
-    await gateway.database.write(lambda unit: _store_results(unit, gateway, made, earlier))
-    return Written(outputs=_outputs(made), notes=_notes(note, coding, check_result, billed.billing))
-
-
-def _map(surroundings: links.Links, earlier: list[codec.Resource], **parts: Any) -> list[codec.Resource]:
-    own = surroundings.result_id("note", surroundings.sources_key)
-    replaced = tuple(
-        bundle.reference(resource)
-        for resource in earlier
-        if resource["resourceType"] == "Composition" and resource["id"] != own and _is_note(resource)
-        and resource["status"] != "entered-in-error"
-    )  # fmt: skip
-    return bundle.build(_replacing(surroundings, replaced), **parts)
-
-
-def _replacing(surroundings: links.Links, replaced: tuple[str, ...]) -> links.Links:
-    return dataclasses.replace(surroundings, replaces=replaced)
-
-
-def _is_note(resource: codec.Resource) -> bool:
-    return bool(resource["type"]["coding"][0] == composition.NOTE_TYPE)
-
-
-def _earlier_results(connection: sa.Connection, encounter: str) -> list[codec.Resource]:
-    """What earlier runs of this encounter wrote."""
-    found: list[codec.Resource] = []
-    for resource_type, parameter in (("Composition", "encounter"), ("Condition", "encounter"), ("Claim", "encounter")):
-        for stored in store_search.by_reference(connection, resource_type, parameter, "Encounter", encounter):
-            found.append(stored.resource)
-    compositions = [resource for resource in found if resource["resourceType"] == "Composition"]
-    for note in compositions:
-        for reference in search_index.walk(note, "section.entry.reference"):
-            if str(reference).startswith("DetectedIssue/"):
-                stored_issue = resources.read(connection, *str(reference).split("/"))
-                if stored_issue is not None and stored_issue.body is not None:
-                    found.append(stored_issue.resource)
-    unique = {bundle.reference(resource): resource for resource in found}
-    return [resource for resource in unique.values() if rules.is_produced(resource)]
-
-
-def _store_results(
-    unit: database.Unit, gateway: Gateway, made: list[codec.Resource], earlier: list[codec.Resource]
-) -> None:
-    """Put what is new, leave what says the same, take back earlier drafts that are not said any more."""
-    versions: list[resources.Stored] = []
-    kept = {bundle.reference(resource) for resource in made}
-    for resource in earlier:
-        if bundle.reference(resource) not in kept:
-            withdrawn = _withdrawn(resource)
-            if withdrawn is not None:
-                versions.append(resources.put(unit, withdrawn))
-    for resource in (gateway.device_resource, *made):
-        versions.append(resources.put(unit, _with_first_times(unit.connection, resource)))
-    audit.wrote(unit, gateway.device, versions)
-
-
-def _withdrawn(resource: codec.Resource) -> codec.Resource | None:
-    """An earlier draft taken back; None for what a clinician has released, which stays."""
-    if released.is_released(resource):
-        return None
-    if resource["resourceType"] == "Condition":
-        taken_back = {name: value for name, value in resource.items() if name != "clinicalStatus"}
-        coding = {**resource["verificationStatus"]["coding"][0], "code": "entered-in-error"}
-        return {**taken_back, "verificationStatus": {"coding": [coding]}}
-    return {**resource, "status": "entered-in-error"}
-
-
-def _with_first_times(connection: sa.Connection, resource: codec.Resource) -> codec.Resource:
-    """A repeat of the same content keeps the time of its first writing, and a released result its release."""
-    stored = resources.read(connection, resource["resourceType"], resource["id"])
-    if stored is None or stored.body is None:
-        return resource
-    old = stored.resource
-    if released.is_released(old):
-        return old
-    again = {
-        **resource,
-        **{name: old[name] for name in bundle.VOLATILE.get(resource["resourceType"], ()) if name in old},
-    }
-    if "relatesTo" in old and "relatesTo" not in again:
-        again = _in_order({**again, "relatesTo": old["relatesTo"]}, old)
-    same = {k: v for k, v in again.items() if k != "meta"} == {k: v for k, v in old.items() if k != "meta"}
-    return again if same else resource
-
-
-def _in_order(resource: codec.Resource, like: codec.Resource) -> codec.Resource:
-    return {name: resource[name] for name in (*like, *resource) if name in resource}
-
-
-_KINDS = {
-    "Composition": "note",
-    "Condition": "condition",
-    "DetectedIssue": "warning",
-    "Claim": "claim",
-    "Provenance": "provenance",
-}
-
-
-def _outputs(made: list[codec.Resource]) -> dict[str, tuple[str, ...]]:
-    outputs: dict[str, tuple[str, ...]] = {}
-    for resource in made:
-        kind = _KINDS[resource["resourceType"]]
-        if resource["resourceType"] == "Composition" and not _is_note(resource):
-            kind = "summary"
-        outputs[kind] = (*outputs.get(kind, ()), bundle.reference(resource))
-    return outputs
-
-
-def _notes(
-    note: results.Note, coding: results.Coding, check_result: results.SafetyCheck, billing: results.Billing | None
-) -> tuple[str, ...]:
-    """What the Task tells in words: the check's three states, what the gate and the rules refused, what is missing."""
-    told = [check_result.covered, *check_result.gaps]
-    if check_result.status == "none":
-        told.append("Verordnungsprüfung: kein Hinweis gefunden.")
-    refused = (*note.rejected, *coding.rejected, *(billing.refused if billing else ()))
-    told += [f"Nicht übernommen ({item.stage}): {item.proposal} – {item.reason}" for item in refused]
-    if billing is None:
-        told.append("Versicherungsart nicht übermittelt: kein Abrechnungsvorschlag.")
-    else:
-        if billing.assumed:
-            told.append(f"Versicherungsart nicht übermittelt: Abrechnung nach {billing.schedule} angenommen.")
-        told += list(billing.missing)
-    return tuple(told)
+    await gateway.database.write(lambda unit: write_back.store(unit, gateway, run, made))
+    unread = tuple(f"Nicht gelesen: {reason}" for reason in transcript.unread)
+    told = write_back.notes(gathered.consultation, note, coding, checked, billed.billing)
+    return Written(outputs=write_back.outputs(made), notes=(*unread, *told))
 
 
 async def _deliver(gateway: Gateway, run: register.Run) -> Written:
     """Send the results to the EHR when one is configured."""
-    written = await _load(gateway, run, "write_back", Written)
+    await deliver_encounter(gateway, run)
+    return await _load(gateway, run, "write_back", Written)
+
+
+async def deliver_encounter(gateway: Gateway, run: register.Run) -> None:
+    """Send everything we proposed for the run's encounter, the withdrawn and the released too, as far as it changed."""
     if gateway.ehr is not None:
-        references = [gateway.device, *(reference for group in written.outputs.values() for reference in group)]
-        made = await gateway.database.read(
-            lambda connection: [
-                stored.resource
-                for stored in (resources.read(connection, *reference.split("/")) for reference in references)
-                if stored is not None and stored.body is not None
-            ]
-        )
+        made = await gateway.database.read(lambda connection: write_back.for_delivery(connection, gateway, run))
         await ehr_write_back.deliver(gateway.ehr, gateway.database, made)
-    return written
 
 
 WORK: dict[flow.Stage, Callable[[Gateway, register.Run], Awaitable[Result]]] = {

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 QUEUE = "documents"
 WORKFLOW = "document-encounter"
+DELIVERY = "deliver-again"
 
 #: Content types that a stage of this version can say something about, also when that is a clear refusal.
 _TRIGGERING = ("text/plain", "audio/", "video/")
@@ -40,20 +41,35 @@ def stored(unit: database.Unit, gateway: Gateway, versions: Iterable[resources.S
 
 
 def start(unit: database.Unit, gateway: Gateway, encounter: str, new_sources: tuple[str, ...]) -> register.Run:
-    """A run over all sources of the encounter; the new ones lead. It waits when nobody knows the encounter."""
-    others = [source for source in sources_of(unit.connection, encounter, gateway) if source not in new_sources]
+    """A run over all sources of the encounter, in the order of their arrival: what was said later is read later.
+
+    Its Task's focus is the first new one. It waits when nobody knows the encounter.
+    """
+    sources = sources_of(unit.connection, encounter, gateway)
     exists = resources.read(unit.connection, "Encounter", encounter)
     is_known = (exists is not None and exists.body is not None) or gateway.settings.ehr is not None
     run = register.create(
         unit,
         encounter,
-        (*new_sources, *others),
+        tuple(sources) or new_sources,
+        new_sources[0],
         _patient(unit.connection, encounter),
         "queued" if is_known else "waiting",
     )
     if is_known:
         enqueue(unit, gateway, run.id, run.id)
     return run
+
+
+def deliver_again(unit: database.Unit, gateway: Gateway, encounter: str) -> None:
+    """Queue the delivery of what changed after the newest run of an encounter, where there is an EHR."""
+    run = register.newest_completed(unit.connection, encounter)
+    if gateway.settings.ehr is not None and run is not None:
+        gateway.engine.enqueue_in_transaction(
+            unit.connection,
+            {"workflow_name": DELIVERY, "queue_name": QUEUE, "workflow_id": f"{run.id}.release.{unit.now}"},
+            run.id,
+        )
 
 
 def enqueue(unit: database.Unit, gateway: Gateway, run_id: str, workflow_id: str) -> None:
@@ -66,6 +82,9 @@ def enqueue(unit: database.Unit, gateway: Gateway, run_id: str, workflow_id: str
 def sources_of(connection: sa.Connection, encounter: str, gateway: Gateway) -> list[str]:
     """All current sources of an encounter in the order of their arrival."""
     version, index = schema.resource_version, schema.index_reference
+    older = version.alias()
+    same = sa.and_(older.c.type == version.c.type, older.c.id == version.c.id)
+    first = sa.select(sa.func.min(older.c.rk)).where(same).scalar_subquery()
     query = (
         sa.select(version.c.type, version.c.id, version.c.body)
         .join(index, index.c.rk == version.c.rk)
@@ -77,7 +96,7 @@ def sources_of(connection: sa.Connection, encounter: str, gateway: Gateway) -> l
             index.c.target_type == "Encounter",
             index.c.target_id == encounter,
         )
-        .order_by(version.c.rk)
+        .order_by(first)
     )
     return [f"{row.type}/{row.id}" for row in connection.execute(query) if is_source(codec.decode(row.body), gateway)]
 

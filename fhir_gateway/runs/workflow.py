@@ -18,13 +18,14 @@ from dbos import DBOS, PortableWorkflowError
 from dbos import error as dbos_error
 
 from fhir_gateway.ehr import client as ehr_client
-from fhir_gateway.runs import register, stages, trigger
+from fhir_gateway.runs import register, stages, trigger, write_back
 from pipeline import clinical, flow
 
 if TYPE_CHECKING:
     from fhir_gateway.app import Gateway
 
 APPLICATION_VERSION = "document-encounter-1"
+_REPLACED = "A later source of this encounter started a newer run."
 MAX_RECOVERY_ATTEMPTS = 5  # starts of one workflow by crashed processes before it is dead
 
 log = structlog.get_logger()
@@ -34,10 +35,6 @@ _gateway: Gateway | None = None
 
 class StageFailed(Exception):
     """A stage failed in a way that another try may mend. Carries the error's type, never its text."""
-
-
-class Superseded(Exception):
-    """A newer run of the same encounter has taken over."""
 
 
 def bind(gateway: Gateway | None) -> None:
@@ -60,6 +57,42 @@ async def document_encounter(run_id: str) -> str:
         if ended:
             return ended[0]
     return "completed"
+
+
+@DBOS.workflow(name=trigger.DELIVERY, max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)
+async def deliver_again(run_id: str) -> str:
+    """Send to the EHR what changed after the run: its release."""
+    gateway = _bound()
+    if gateway.settings.ehr is None:
+        return "completed"
+    options = gateway.settings.ehr
+    try:
+        await DBOS.run_step_async(
+            {
+                "name": "deliver-again",
+                "retries_allowed": True,
+                "max_attempts": options.attempts,
+                "interval_seconds": options.backoff_seconds,
+                "backoff_rate": 2.0,
+            },
+            _deliver_again,
+            run_id,
+        )
+    except (dbos_error.DBOSException, PortableWorkflowError):
+        reason = "The EHR could not be reached with the release; replay the run from deliver."
+        return await DBOS.run_step_async({"name": "end-deliver-again"}, _end, run_id, "deliver", "failed", reason)
+    return "completed"
+
+
+async def _deliver_again(run_id: str) -> None:
+    gateway = _bound()
+    run = await gateway.database.read(lambda connection: register.get(connection, run_id))
+    try:
+        await stages.deliver_encounter(gateway, run)
+    except ehr_client.Rejected as error:
+        await _end(run_id, "deliver", "failed", error.reason)
+    except Exception as error:  # noqa: BLE001 - its text may quote the patient: only its type goes on
+        raise StageFailed(stages.public_reason(error)) from None
 
 
 async def _attempted(run_id: str, stage: flow.Stage) -> str | None:
@@ -92,9 +125,11 @@ async def _step(run_id: str, stage: flow.Stage) -> str | None:
     if done:
         return None
     if superseded:
-        return await _end(run_id, stage, "cancelled", "A later source of this encounter started a newer run.")
+        return await _end(run_id, stage, "cancelled", _REPLACED)
     try:
         result, micros = await _work(gateway, run, stage)
+    except write_back.Superseded:
+        return await _end(run_id, stage, "cancelled", _REPLACED)
     except (clinical.StageRefused, ehr_client.Rejected) as error:
         return await _end(run_id, stage, "failed", error.reason)
     except Exception as error:  # noqa: BLE001 - its text may quote the patient: only its type goes on

@@ -14,16 +14,17 @@ def by_reference(
     version, index = schema.resource_version, schema.index_reference
     query = (
         sa.select(version.c.id, version.c.version, version.c.at, version.c.body)
-        .join(index, index.c.rk == version.c.rk)
         .where(
             version.c.type == resource_type,
             version.c.is_current,
             version.c.body.is_not(None),
-            index.c.parameter == parameter,
-            index.c.target_type == target_type,
-            index.c.target_id == target_id,
+            sa.exists().where(
+                index.c.rk == version.c.rk,
+                index.c.parameter == parameter,
+                index.c.target_type == target_type,
+                index.c.target_id == target_id,
+            ),
         )
         .order_by(version.c.rk)
-        .distinct()
     )
     return [resources.Stored(resource_type, row.id, row.version, row.at, row.body) for row in connection.execute(query)]

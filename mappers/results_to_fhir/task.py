@@ -28,6 +28,7 @@ class Run:
     encounter: str
     patient: str | None
     sources: tuple[str, ...]
+    focus: str
     state: str
     created: str
     updated: str
@@ -48,7 +49,7 @@ def build(run: Run) -> links.Json:
         **({"businessStatus": links.concept(links.coding(fhir_names.STAGE_CODES, run.stage), text=run.stage)} if run.stage else {}),
         "intent": "order",
         "code": links.concept(links.coding(fhir_names.TASK_CODES, fhir_names.DOCUMENT_ENCOUNTER)),
-        **({"focus": {"reference": run.sources[0]}} if run.sources else {}),
+        "focus": {"reference": run.focus},
         **({"for": {"reference": run.patient}} if run.patient else {}),
         "encounter": {"reference": run.encounter},
         "authoredOn": run.created,

@@ -80,3 +80,53 @@ def fabrications(case: cases.Case, transcript: segments.Transcript, note: result
             if re.search(rf"\b{re.escape(word.lower())}", statement.text.lower()):
                 faults.append(f"{statement.id}: {word}")
     return faults
+
+
+@dataclass(frozen=True, slots=True)
+class SetScore:
+    """Hits and misses of the codes, warnings or fees of one case."""
+
+    expected: int
+    found: int
+    forbidden: tuple[str, ...]
+    missed: tuple[str, ...]
+
+
+def code_score(case: cases.Case, coding: results.Coding) -> SetScore:
+    """Reference codes found (any of the alternatives), and forbidden ones proposed."""
+    proposed = {diagnosis.code for diagnosis in coding.diagnoses}
+    missed = [group for group in case.gold.codes.must if not proposed & set(group)]
+    return SetScore(
+        expected=len(case.gold.codes.must),
+        found=len(case.gold.codes.must) - len(missed),
+        forbidden=tuple(sorted(proposed & set(case.gold.codes.forbidden))),
+        missed=tuple("/".join(group) for group in missed),
+    )
+
+
+def warning_score(case: cases.Case, check: results.SafetyCheck) -> SetScore:
+    """Hidden prescribing errors found (all of the expected drugs in one warning), and false alarms by drug."""
+    missed = [
+        expected
+        for expected in case.gold.warnings.must
+        if not any(set(expected.drugs) <= set(warning.drugs) for warning in check.warnings)
+    ]
+    alarms = {drug for warning in check.warnings for drug in warning.drugs} & set(case.gold.warnings.forbidden_drugs)
+    return SetScore(
+        expected=len(case.gold.warnings.must),
+        found=len(case.gold.warnings.must) - len(missed),
+        forbidden=tuple(sorted(alarms)),
+        missed=tuple("+".join(expected.drugs) for expected in missed),
+    )
+
+
+def billing_score(case: cases.Case, billing: results.Billing | None) -> SetScore:
+    """Items that must be proposed and are, and items that must not and are."""
+    proposed = {item.code for item in billing.items} if billing else set()
+    missed = [code for code in case.gold.billing.must if code not in proposed]
+    return SetScore(
+        expected=len(case.gold.billing.must),
+        found=len(case.gold.billing.must) - len(missed),
+        forbidden=tuple(sorted(proposed & set(case.gold.billing.must_not))),
+        missed=tuple(missed),
+    )

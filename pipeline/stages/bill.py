@@ -224,7 +224,7 @@ def _billing_item(proposal: _Proposal, warnings: list[str]) -> results.BillingIt
         quantity=1,
         points=item.points,
         factor=item.factor,
-        unit_price=item.price,
+        unit_price=item.single,
         amount=item.price,
         justification=justification,
         verified=item.is_verified,

@@ -14,6 +14,7 @@ from terminology import labs
 from terminology.drugs import catalogue as drugs
 from terminology.drugs import doses, rules
 from terminology.german import polarity, sentences
+from terminology.icd10gm import catalogue as icd10gm
 
 _STOPPED = re.compile(
     r"\b(?:abgesetzt|absetzen|setzen .{0,40}\bab|lassen .{0,40}\bweg|weglassen|pausier\w*|streichen|gestrichen|nicht mehr|stopp\w*|beenden|statt)\b",
@@ -275,9 +276,14 @@ def _condition_holds(
         for code, source in situation.conditions.items():
             if code.startswith(wanted):
                 evidence += source
-                about.append(code)
+                about.append(_title(code))
                 return True
     return False
+
+
+def _title(code: str) -> str:
+    known = icd10gm.codes().get(code)
+    return f"{known.title} ({code})" if known else code
 
 
 _STATE = re.compile(r"(female|male)&(\d+)-(\d+)")
@@ -344,7 +350,8 @@ def _labs_hold(
         measured = situation.values.get(comparison.key)
         if measured is None or _is_too_old(measured, situation.day):
             if (
-                rule.severity in ("contraindicated", "high")
+                (rule.severity == "contraindicated" or comparison.key == "egfr")
+                and rule.severity in ("contraindicated", "high")
                 and len(rule.labs) == 1
                 and not rule.with_drugs
                 and not rule.conditions

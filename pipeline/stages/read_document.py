@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pipeline import clinical, consultation, segments, speakers
 from terminology.german import language, sentences
 
-NO_SPEECH_ENGINE = "The encounter has a recording only, and no speech recogniser is configured."
-NO_READER = "The document is not plain text, and no reader for it is configured."
+NO_SPEECH_ENGINE = "The recording cannot be transcribed: no speech recogniser is configured."
+NO_READER = "The document is not plain text, and this version has no reader for it."
 
 _TIMESTAMP = re.compile(
     r"^\s*[\[(]?(?:(?P<h>\d{1,2}):)?(?P<m>\d{1,3}):(?P<s>\d{2})(?:[.,](?P<f>\d{1,3}))?"
@@ -35,16 +35,22 @@ class _Piece:
 
 def run(documented: consultation.Consultation) -> segments.Transcript:
     """All segments of the consultation's sources, numbered through. Raises StageRefused with the reason."""
-    texts = [(source, _text(source)) for source in _unique(documented.sources)]
+    texts: list[tuple[consultation.Source, str]] = []
+    unread: list[str] = []
+    for source in _unique(documented.sources):
+        try:
+            texts.append((source, _text(source)))
+        except clinical.StageRefused as refusal:
+            unread.append(refusal.reason)
     texts = [(source, text) for source, text in texts if text.strip()]
     if not texts:
-        raise clinical.StageRefused("The transcript holds no text.")
+        raise clinical.StageRefused(unread[0] if unread else "The transcript holds no text.")
     if not language.is_german(" ".join(text for _source, text in texts)):
         raise clinical.StageRefused("language not supported: the transcript is not German.")
     found: list[segments.Segment] = []
     for source, text in texts:
         found += _segments(source.id, text, first=len(found) + 1)
-    return segments.Transcript(segments=tuple(found))
+    return segments.Transcript(segments=tuple(found), unread=tuple(unread))
 
 
 def _unique(sources: tuple[consultation.Source, ...]) -> list[consultation.Source]:

@@ -81,7 +81,7 @@ def _complaints(note: results.Note) -> _Sentence | None:
     for statement in note.section("S"):
         if statement.polarity == "affirmed" and len(words) < _MOST:
             for hit in vocabulary.lexicon("symptoms").find(statement.text):
-                plain = _plain().get(hit.row["concept"]) or _noun(hit.row["concept"])
+                plain = _word_at(statement.text, hit.start, hit.end)
                 if plain not in words:
                     words.append(plain)
                     used.append(statement)
@@ -89,10 +89,14 @@ def _complaints(note: results.Note) -> _Sentence | None:
     return (f"Sie haben uns von folgenden Beschwerden berichtet: {_joined(words)}.", _evidence(used)) if words else None
 
 
-def _noun(concept: str) -> str:
-    """A concept's name as German writes it: the last word is the noun."""
-    *first, last = concept.split()
-    return " ".join((*first, last[:1].upper() + last[1:]))
+def _word_at(text: str, start: int, end: int) -> str:
+    """The whole words around a hit: the patient's own words for it."""
+    while start > 0 and text[start - 1].isalpha():
+        start -= 1
+    while end < len(text) and text[end].isalpha():
+        end += 1
+    word = text[start:end].strip(" .,")
+    return _plain().get(word.lower(), word)
 
 
 def _diagnoses(note: results.Note) -> _Sentence | None:

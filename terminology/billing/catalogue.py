@@ -20,13 +20,14 @@ _CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One fee item in the version of a day. `price` is EUR for one, at the factor `factor` for GOÄ."""
+    """One fee item in the version of a day. `single` is EUR at factor 1, `price` EUR at the factor `factor` (GOÄ)."""
 
     schedule: Schedule
     code: str
     title: str
     points: Decimal | None
     factor: Decimal | None
+    single: Decimal
     price: Decimal
     is_verified: bool
     source: str
@@ -101,7 +102,7 @@ def ebm_item(code: str, day: dt.date, age: int | None) -> Item | None:
             continue
         points = Decimal(row["points"]) if row["points"] else None
         price = _round(points * cent_per_point(day) / 100) if points is not None else Decimal(row["eur_fixed"])
-        return Item("EBM", code, row["title"], points, None, price, row["status"] == "verified", row["source"])
+        return Item("EBM", code, row["title"], points, None, price, price, row["status"] == "verified", row["source"])
     return None
 
 
@@ -116,8 +117,9 @@ def goae_item(code: str) -> Item | None:
     if row is None or not row["points"]:
         return None
     points, factor = Decimal(row["points"]), Decimal(row["threshold_factor"])
+    single = _round(points * GOAE_CENT_PER_POINT / 100)
     price = _round(points * GOAE_CENT_PER_POINT / 100 * factor)
-    return Item("GOÄ", code, row["title"], points, factor, price, row["status"] == "verified", row["source"])
+    return Item("GOÄ", code, row["title"], points, factor, single, price, row["status"] == "verified", row["source"])
 
 
 def item(schedule: Schedule, code: str, day: dt.date, age: int | None) -> Item | None:

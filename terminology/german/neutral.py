@@ -77,7 +77,7 @@ def wording(text: str, *, doctor: bool) -> str:
     if doctor:
         for pattern, replacement in _performatives():
             text = pattern.sub(replacement, text)
-        rules = _DOCTOR
+        rules: tuple[tuple[re.Pattern[str], str], ...] = _DOCTOR
     else:
         rules = _FIRST_PERSON
     for pattern, replacement in rules:
@@ -116,7 +116,14 @@ def telegram(text: str) -> str:
 def without_fillers(text: str) -> str:
     """`text` without hesitations and stutters."""
     text = _fillers().sub(" ", text)
-    return _STUTTER.sub(r"\1", _tidy(text))
+    return _STUTTER.sub(_once, _tidy(text))
+
+
+def _once(match: re.Match[str]) -> str:
+    """A stutter said once; repeated numbers ("eins eins zwei") are no stutter."""
+    words = match[1].split()
+    is_number = any(word[0].isdigit() or numbers.value(word) is not None for word in words)
+    return match[0] if is_number else match[1]
 
 
 def _third_person(match: re.Match[str]) -> str:
@@ -135,5 +142,6 @@ def _tidy(text: str) -> str:
 def sentence(text: str) -> str:
     """`text` with a capital first letter and a full stop."""
     text = text.strip(" ,;:-–")
+    text = re.sub(r"[ ,;:]+([.!?])$", r"\1", text)
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."

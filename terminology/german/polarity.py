@@ -81,8 +81,12 @@ _AGENT = re.compile(
 )
 
 
+_NAMED = re.compile(r"\b(?:Frau|Herr|Herrn|Schwester) [A-ZÄÖÜ]\w+|\bim Kindergarten\b|\bdie Kita\b|\bder Kita\b")
+
+
 def is_about_family(clause: str) -> bool:
     """Whether the clause tells a relative's illness (and not what a relative did or said)."""
+    clause = _NAMED.sub(" ", clause)
     if not _relatives().find(clause):
         return False
     return any(

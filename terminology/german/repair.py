@@ -153,7 +153,7 @@ def _same_kind(left: str, right: str) -> str | None:
 
 
 def _repeats(lead: list[str], left: str) -> bool:
-    return bool(set(word.lower().strip(",") for word in lead) & set(left.lower().split()))
+    return bool({word.lower().strip(",") for word in lead} & set(left.lower().split()))
 
 
 def _cut_at(left: str, old: _Element, lead: list[str]) -> str:

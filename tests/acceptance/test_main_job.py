@@ -101,7 +101,7 @@ def evidence(node: object) -> Iterator[Json]:
 
 def words(text: str) -> set[str]:
     """The stems of a text's words, so that inflection does not matter."""
-    return {word[:4] for word in re.findall(r"[^\W\d_]{4,}|\d+", text.casefold())}
+    return {word[:4] for word in re.findall(r"[^\W\d_]{3,}|\d+", text.casefold())}
 
 
 def versions(gateway: Gateway, resources: list[Json]) -> dict[str, str]:

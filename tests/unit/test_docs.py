@@ -30,6 +30,8 @@ from fhir_gateway import cli, settings
 from mappers import fhir_names
 from mappers.results_to_fhir import released
 from pipeline import flow
+from pipeline.evaluation import cases
+from terminology import tables
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -234,6 +236,28 @@ def test_every_dependency_has_its_reason() -> None:
     names = {re.split(r"[=<>\[;]", entry, maxsplit=1)[0] for entry in wanted}
     text = (ROOT / "docs" / "dependencies.md").read_text("utf-8")
     assert set(re.findall(r"^\| `([\w.-]+)` \|", text, re.MULTILINE)) == names
+
+
+def test_the_sizes_of_the_tables_are_right() -> None:
+    text = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    told = re.findall(r"\(`([\w/]+)\.csv`\) \| about ([\d,]+) \|", text)
+    assert told
+    for name, size in told:
+        assert int(size.replace(",", "")) == pytest.approx(len(tables.rows(name)), rel=0.1), name
+
+
+def test_the_glossary_is_long_enough_and_says_nothing_twice() -> None:
+    sections = (ROOT / "docs" / "glossary.md").read_text("utf-8").split("\n## ")
+    words = [re.findall(r"^\| (?!word |---)([^|]+?) \|", section, re.MULTILINE) for section in sections]
+    assert sum(map(len, words)) >= 70
+    assert [word for section in words for word in set(section) if section.count(word) > 1] == []
+
+
+def test_the_example_case_is_a_case(tmp_path: Path) -> None:
+    (example,) = [block.body for block in blocks(ROOT / "docs" / "evaluation.md") if block.language == "yaml"]
+    (tmp_path / "example.yaml").write_text(example, "utf-8")
+    (case,) = cases.read(tmp_path)
+    assert [word for word in case.gold.fabricated if word in case.transcript.lower()] == []
 
 
 # --- the steps with curl ------------------------------------------------------------------------------------------

@@ -133,6 +133,9 @@ _EXCLAMATION = re.compile(
 _NOTHING_BUT = re.compile(r"^(?:nichts|nix|keine?[nrs]?|nein)[,.]? (?:nur|bloß|außer) (?P<rest>.+)$", re.IGNORECASE)
 
 
+_ALLERGY = re.compile(r"allerg|unverträglich|vertragen", re.IGNORECASE)
+
+
 def _answered(asked: list[Utterance], answer: Utterance) -> Iterator[Utterance]:
     """The answer with the question it needs to be understood, or by itself where it says enough."""
     evidence = (*(item for question in asked for item in question.evidence), *answer.evidence)
@@ -153,7 +156,7 @@ def _answered(asked: list[Utterance], answer: Utterance) -> Iterator[Utterance]:
         yield from _denied(speaker, topic, rest, evidence, answer)
     elif yes:
         yield from _confirmed(speaker, topic, rest, evidence, answer)
-    elif (_says_enough(rest, topic) and not is_wh) or (is_wh and _says_enough(rest, topic) and len(rest.split()) > 6):
+    elif (_says_enough(rest) and not is_wh) or (is_wh and _says_enough(rest) and len(rest.split()) > 6):
         yield replace(answer, text=rest)
     elif match := _NOTHING_BUT.match(bare):
         yield Utterance(speaker, "", evidence, question=topic, is_negative=True)
@@ -190,7 +193,7 @@ def _denied(
 def _confirmed(
     speaker: segments.Speaker, topic: str, rest: str, evidence: tuple[results.Evidence, ...], answer: Utterance
 ) -> Iterator[Utterance]:
-    if rest and _says_enough(rest, topic) and (_covers(rest, topic) or len(rest.split()) > 8):
+    if rest and _says_enough(rest) and (_covers(rest, topic) or len(rest.split()) > 8):
         yield replace(answer, text=rest)
     else:
         yield Utterance(speaker, f"ja, {rest}" if rest else "ja", evidence, question=topic)
@@ -249,7 +252,19 @@ def _covers(rest: str, topic: str) -> bool:
     return bool(wanted) and wanted <= given
 
 
-def _says_enough(rest: str, topic: str) -> bool:
+_LONG_ANSWER = 6  # words from which an answer to "how" or "where" is taken to say what it is about
+
+
+def _stands_alone(rest: str, topic: str, *, is_wh: bool) -> bool:
+    """Whether an answer is understood without its question. What was asked about allergies always stays beside it."""
+    if _ALLERGY.search(topic):
+        return False
+    if is_wh:
+        return _says_enough(rest) and len(rest.split()) > _LONG_ANSWER
+    return _says_enough(rest) or _covers(rest, topic)
+
+
+def _says_enough(rest: str) -> bool:
     """Whether the answer can be understood without its question: it names something clinical of its own."""
     found = features.of(rest)
     return (

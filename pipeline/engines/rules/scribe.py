@@ -3,40 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 from pipeline import consultation, results, segments
-from pipeline.engines.rules import dialogue, features, sections
+from pipeline.engines.rules import condense, dialogue, features, sections
 from terminology import labs
 from terminology.german import neutral, numbers, polarity, sentences, vocabulary
-
-#: A note is at most this share of what was said, in characters. Source: the aim of the product (at most 60 %).
-LENGTH_SHARE = 0.595
-#: A short talk is short anyway: below this many characters nothing is left out for length.
-SHORT_NOTE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """A statement before it has its id. When the note grows too long, `short` takes the place of `text`, and then
-    `worth` decides what stays.
-    """
-
-    order: int
-    section: results.Section
-    text: str
-    polarity: results.Polarity
-    evidence: tuple[results.Evidence, ...]
-    worth: float
-    short: str = ""
 
 
 def propose(documented: consultation.Consultation, transcript: segments.Transcript) -> tuple[results.Statement, ...]:
     """The statements of the note, in the order of the talk, by section."""
     drafts = list(_drafts(documented, transcript))
-    drafts = _denials_together(_without_repeats(drafts))
-    drafts = _within_length(drafts, transcript.length)
+    drafts = condense.denials_together(condense.without_repeats(drafts))
+    drafts = condense.within_length(drafts, transcript.length)
     ordered = sorted(drafts, key=lambda draft: (results.SECTIONS.index(draft.section), draft.order))
     return tuple(
         results.Statement(
@@ -50,11 +30,11 @@ def propose(documented: consultation.Consultation, transcript: segments.Transcri
     )
 
 
-def _drafts(documented: consultation.Consultation, transcript: segments.Transcript) -> Iterator[_Draft]:
+def _drafts(documented: consultation.Consultation, transcript: segments.Transcript) -> Iterator[condense.Draft]:
     phase = sections.Phase()
     female = documented.patient.sex == "female" if documented.patient.sex else None
     order = 0
-    last: _Draft | None = None
+    last: condense.Draft | None = None
     for utterance in dialogue.utterances(transcript):
         for draft in _of_utterance(utterance, phase, female):
             order += 1
@@ -73,7 +53,7 @@ _FRAGMENT = re.compile(
 )
 
 
-def _joined(last: _Draft | None, draft: _Draft, utterance: dialogue.Utterance) -> _Draft | None:
+def _joined(last: condense.Draft | None, draft: condense.Draft, utterance: dialogue.Utterance) -> condense.Draft | None:
     """A fragment that says when or where of what was said just before goes to it."""
     found = features.of(draft.text)
     is_fragment = (
@@ -92,7 +72,9 @@ def _joined(last: _Draft | None, draft: _Draft, utterance: dialogue.Utterance) -
     return replace(last, text=text, short=text, evidence=(*last.evidence, *draft.evidence))
 
 
-def _of_utterance(utterance: dialogue.Utterance, phase: sections.Phase, female: bool | None) -> Iterator[_Draft]:
+def _of_utterance(
+    utterance: dialogue.Utterance, phase: sections.Phase, female: bool | None
+) -> Iterator[condense.Draft]:
     if utterance.is_question or (not utterance.question and _is_empty_talk(utterance.text)):
         return
     doctor = utterance.speaker in ("doctor", "nurse")
@@ -305,9 +287,9 @@ def _draft(
     *,
     worth: float,
     short: str = "",
-) -> _Draft:
+) -> condense.Draft:
     written = _written(text, female=female)
-    return _Draft(
+    return condense.Draft(
         0, section, written, says, utterance.evidence, worth, _written(short, female=female) if short else written
     )
 
@@ -342,84 +324,3 @@ def _with_units(text: str, *, female: bool | None) -> str:
 def _pressure(match: re.Match[str]) -> str:
     upper, lower = (int(part) for part in match[1].split("/"))
     return f"{match[1]} mmHg" if 60 <= upper <= 280 and 30 <= lower <= 160 and lower < upper else match[0]
-
-
-_KEY = re.compile(r"[A-Za-zÄÖÜäöüß]{3,}|\d+(?:[.,]\d+)?")
-
-
-def _words(text: str) -> frozenset[str]:
-    return frozenset(word.lower()[:7] for word in _KEY.findall(text))
-
-
-def _without_repeats(drafts: Iterable[_Draft]) -> list[_Draft]:
-    """A statement whose words all stand in another of the same section and polarity is folded into that one."""
-    kept: list[_Draft] = []
-    for draft in drafts:
-        words = _words(draft.text)
-        for index, other in enumerate(kept):
-            if other.section != draft.section or other.polarity != draft.polarity:
-                continue
-            others = _words(other.text)
-            if words <= others:
-                kept[index] = replace(other, evidence=_merged(other.evidence, draft.evidence))
-                break
-            if others < words and len(draft.text) <= 2 * len(other.text):
-                kept[index] = replace(draft, order=other.order, evidence=_merged(other.evidence, draft.evidence))
-                break
-        else:
-            kept.append(draft)
-    return kept
-
-
-_DENIAL = re.compile(r"(?P<topic>[^:]{3,90}): nein\.")
-_DENIALS = 4  # denied complaints in one statement at most
-
-
-def _denials_together(drafts: list[_Draft]) -> list[_Draft]:
-    """Complaints that were asked for and denied one after the other stand in one statement."""
-    kept: list[_Draft] = []
-    count = 0
-    for draft in drafts:
-        match = _DENIAL.fullmatch(draft.text)
-        before = kept[-1] if kept else None
-        if match is None or draft.polarity != "negated":
-            kept.append(draft)
-            count = 0
-        elif before is None or count in (0, _DENIALS) or before.section != draft.section:
-            text = f"Verneint: {match['topic']}."
-            kept.append(replace(draft, text=text, short=text))
-            count = 1
-        else:
-            text = f"{before.text.rstrip('.')}; {match['topic']}."
-            kept[-1] = replace(
-                before,
-                text=text,
-                short=text,
-                worth=before.worth + draft.worth,
-                evidence=_merged(before.evidence, draft.evidence),
-            )
-            count += 1
-    return kept
-
-
-def _merged(left: tuple[results.Evidence, ...], right: tuple[results.Evidence, ...]) -> tuple[results.Evidence, ...]:
-    return tuple(dict.fromkeys((*left, *right)))
-
-
-def _within_length(drafts: list[_Draft], spoken: int) -> list[_Draft]:
-    """The most valuable statements that fit; each section keeps at least its best one."""
-    limit = max(SHORT_NOTE, int(spoken * LENGTH_SHARE))
-    total = sum(len(draft.text) + 1 for draft in drafts)
-    kept = {draft.order: draft for draft in drafts}
-    for draft in sorted(drafts, key=lambda draft: len(draft.short) - len(draft.text)):
-        if total <= limit or len(draft.short) >= len(draft.text):
-            break
-        kept[draft.order] = replace(draft, text=draft.short)
-        total -= len(draft.text) - len(draft.short)
-    for draft in sorted(kept.values(), key=lambda draft: draft.worth / (len(draft.text) + 12)):
-        if total <= limit:
-            break
-        if sum(1 for other in kept.values() if other.section == draft.section) > 1:
-            del kept[draft.order]
-            total -= len(draft.text) + 1
-    return list(kept.values())

@@ -1,0 +1,93 @@
+"""`pipeline.stages.summarise`: three to five plain sentences that say only what the note says."""
+
+import functools
+from collections.abc import Callable
+
+import pytest
+
+from pipeline import consultation, results, segments
+from pipeline.evaluation import cases
+from pipeline.stages import read_document, scribe, summarise
+from terminology.drugs import catalogue as drugs
+from terminology.german import numbers
+
+Note = Callable[..., results.Note]
+Visit = Callable[..., consultation.Consultation]
+NOTHING = segments.Transcript(segments=())
+
+
+BUNDLED = {case.name: case for case in cases.bundled()}
+
+
+@functools.cache
+def summarised(name: str) -> tuple[results.Note, results.PatientSummary]:
+    """Note and summary of a bundled case."""
+    case = BUNDLED[name]
+    transcript = read_document.run(case.consultation)
+    note = scribe.run(case.consultation, transcript)
+    return note, summarise.run(case.consultation, transcript, note)
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLED))
+def test_nothing_stands_in_it_that_is_not_in_the_note(name: str) -> None:
+    note, summary = summarised(name)
+    assert 3 <= len(summary.sentences) <= 5
+    noted = " ".join(statement.text for statement in note.statements)
+    evidence = {item for statement in note.statements for item in statement.evidence}
+    for sentence in summary.sentences:
+        assert numbers.values(sentence.text) <= numbers.values(noted)
+        named = {drug for mention in drugs.find(sentence.text) for drug in mention.names}
+        assert named <= {drug for mention in drugs.find(noted) for drug in mention.names}
+        assert set(sentence.evidence) <= evidence
+        assert sentence.text[0].isupper() and sentence.text.endswith((".", "!", "?"))
+    assert len({sentence.id for sentence in summary.sentences}) == len(summary.sentences)
+    assert all(sentence.evidence for sentence in summary.sentences[:-1])
+    assert "Entwurf" in summary.sentences[-1].text
+
+
+FULL = (
+    ("S", "Husten seit drei Tagen."),
+    ("S", "Kein Fieber.", "negated"),
+    ("A", "Akute Bronchitis."),
+    ("P", "Ibuprofen 400 mg bei Bedarf."),
+    ("P", "Kontrolle in 2 Wochen."),
+)
+
+
+def text_of(visit: Visit, note: results.Note) -> str:
+    """The summary as one text."""
+    return " ".join(sentence.text for sentence in summarise.run(visit(), NOTHING, note).sentences)
+
+
+def test_what_was_said_is_in_it(note: Note, visit: Visit) -> None:
+    text = text_of(visit, note(*FULL))
+    for word in ("Husten", "ronchi", "Ibuprofen 400 mg", "in 2 Wochen", "Entwurf"):
+        assert word in text
+
+
+def test_what_was_denied_is_not_told_as_a_complaint(note: Note, visit: Visit) -> None:
+    assert "Fieber" not in text_of(visit, note(*FULL))
+
+
+def test_an_uncertain_diagnosis_is_told_as_uncertain(note: Note, visit: Visit) -> None:
+    text = text_of(visit, note(("A", "Verdacht auf Pneumonie.", "uncertain")))
+    assert "nicht sicher" in text
+
+
+@pytest.mark.parametrize("polarity", ["negated", "family"])
+def test_no_diagnosis_that_was_denied_or_is_somebody_elses(note: Note, visit: Visit, polarity: str) -> None:
+    assert "Diagnose" not in text_of(visit, note(("A", "Migräne.", polarity)))
+
+
+def test_no_drug_that_was_refused(note: Note, visit: Visit) -> None:
+    assert "Ibuprofen" not in text_of(visit, note(("P", "Kein Ibuprofen.", "negated")))
+
+
+# fails until fixed: fewer than three sentences where the note says little
+@pytest.mark.parametrize("parts", [(), (("S", "Husten."),), FULL])
+def test_three_to_five_sentences(note: Note, visit: Visit, parts: tuple[tuple[str, ...], ...]) -> None:
+    assert 3 <= len(summarise.run(visit(), NOTHING, note(*parts)).sentences) <= 5
+
+
+def test_the_same_note_gives_the_same_summary(note: Note, visit: Visit) -> None:
+    assert text_of(visit, note(*FULL)) == text_of(visit, note(*FULL))
