@@ -127,7 +127,7 @@ def find(text: str, *, female: bool | None = None) -> list[Value]:
         match = _VALUE.search(text, hit.end, min(limit, hit.end + _REACH))
         if match is None or not _BETWEEN.match(text[hit.end : match.start()]):
             continue
-        analyte = analytes()[hit.row["key"]]
+        analyte = analytes()[_key(hit.row["key"], text[match.end() :])]
         number = _number(match[1])
         unit = _units()[analyte.key].match(text, match.end())
         other = None if unit else _ANY_UNIT.match(text, match.end())
@@ -137,6 +137,11 @@ def find(text: str, *, female: bool | None = None) -> list[Value]:
             Value(hit.start, match.end(), analyte, number, unit.end() if unit else match.end(), has_unit, judged)
         )
     return found
+
+
+def _key(key: str, following: str) -> str:
+    """FEV1 in per cent of the predicted value is another quantity than FEV1 in litres."""
+    return "fev1_percent" if key == "fev1" and re.match(r"\s*(?:%|prozent)", following, re.IGNORECASE) else key
 
 
 def _number(text: str) -> Decimal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -220,9 +221,15 @@ def references(response: Json) -> dict[str, str]:
     return {reference.split("/")[0]: reference for reference in found}
 
 
+@functools.cache
+def case(name: str) -> cases.Case:
+    """A bundled case, parsed once."""
+    return cases.named(name)
+
+
 def case_bundle(name: str, *, text: str | None = None) -> Json:
     """A bundled case as a transaction whose bytes occur only once, so that it is never taken for a resend."""
-    bundle = consultation_to_fhir.bundle(cases.named(name).consultation, text=text)
+    bundle = consultation_to_fhir.bundle(case(name).consultation, text=text)
     encounter = resource(bundle, "Encounter")
     encounter["identifier"] = [{"system": "urn:test:encounter", "value": str(uuid.uuid4())}]
     return bundle

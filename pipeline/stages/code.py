@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pipeline import consultation, facts, results, segments
-from terminology.german import polarity, sentences
+from terminology.german import numbers, polarity, sentences
 from terminology.icd10gm import catalogue
 
 _EXCLUDED = re.compile(r"\bausgeschlossen|ausschluss\b", re.IGNORECASE)
@@ -20,6 +20,12 @@ _LEFT, _RIGHT, _BOTH = (
 _SEEN = re.compile(
     r"\b(?:ekg|röntgen\w*|mrt|ct|sono\w*|ultraschall|labor|urin\w*|histolog\w*|abstrich)\b", re.IGNORECASE
 )
+#: A danger that is spoken of is no diagnosis, nor is what would have to happen first.
+_NOT_HERE = re.compile(
+    r"risiko|gefahr|\bschütz|\bschutz\b|verhinder|vorbeug|\bdroht|^(?:wenn|falls|sollte)\b", re.IGNORECASE
+)
+_STAGES = {"eins": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5}
+_STAGE_WORD = re.compile(r"\b(stadium|grad|gold|nyha) (eins|zwei|drei|vier|fünf)\b", re.IGNORECASE)
 _SYMPTOM_LIMIT = 3  # symptom codes at most where nobody named a diagnosis
 
 
@@ -38,19 +44,23 @@ def run(documented: consultation.Consultation, transcript: segments.Transcript, 
     """The codes of the encounter by rank, and what the catalogue or a rule refused."""
     year = catalogue.year_of((documented.day or dt.date(catalogue.YEARS[-1], 1, 1)).year)
     hospital = documented.encounter.setting == "hospital"
-    found = [*_assessed(documented, note, hospital), *_from_record(documented, note)]
+    found = _assessed(documented, note, hospital)
+    found += _from_record(documented, note, {candidate.code[:3] for candidate in found})
     if not any(not candidate.is_symptom for candidate in found):
         found += _symptoms(note, hospital)
     return _decided(_with_partners(_unique(found)), documented, year, hospital)
 
 
 def _assessed(documented: consultation.Consultation, note: results.Note, hospital: bool) -> list[_Candidate]:
-    evidence_text = " ".join(s.text for s in note.section("A") if s.polarity != "negated")
+    evidence_text = " ".join(s.text for s in (*note.section("A"), *note.section("O")) if s.polarity == "affirmed")
+    evidence_text = _STAGE_WORD.sub(lambda match: f"{match[1]} {_STAGES[match[2].lower()]}", evidence_text)
     values = facts.measured(documented, note)
     found = []
     for statement, term in facts.terms(note, ("A", "O")):
         clause = _clause(statement.text, term)
         certainty = _certainty(statement, clause, term)
+        if _NOT_HERE.search(statement.text) or (statement.section == "O" and term.code[0] in "STZ"):
+            continue
         if certainty is None or (
             statement.section == "O"
             and (certainty != "G" or not _SEEN.search(statement.text) or term.kind == "symptom")
@@ -58,7 +68,14 @@ def _assessed(documented: consultation.Consultation, note: results.Note, hospita
             continue
         if hospital and certainty in ("A", "Z"):
             continue
-        code, note_text = _specific(term.code, f"{statement.text} {evidence_text}", documented, values)
+        said_of_it = " ".join(s.text for s in note.statements if term.text[-5:].lower() in s.text.lower())
+        code, note_text = _specific(
+            term.code,
+            f"{_STAGE_WORD.sub(lambda m: f'{m[1]} {_STAGES[m[2].lower()]}', statement.text)} {evidence_text}",
+            said_of_it,
+            documented,
+            values,
+        )
         found.append(
             _Candidate(
                 code=code,
@@ -92,15 +109,40 @@ def _certainty(statement: results.Statement, clause: str, term: catalogue.Term) 
     return "G"
 
 
+def _of_known(code: str, known: str) -> str:
+    """The record's code; where today's code says more after the dot, with that: E14.72 and E11.90 make E11.72."""
+    more_specific = f"{known[:3]}{code[3:]}"
+    if code[:3] != known[:3] and code[3:] not in ("", ".9", ".90", ".91") and more_specific in catalogue.codes():
+        return more_specific
+    return known
+
+
+_AGO = re.compile(
+    r"(?:\b(?P<n1>\w+|\d+) (?P<u1>tage|wochen|monate|jahre)n? (?:seit|nach|her)\b|\bvor (?P<n2>\w+|\d+) (?P<u2>tage|woche|monat|jahr)\w*)",
+    re.IGNORECASE,
+)
+_DAYS = {"tag": 1, "woc": 7, "mon": 30, "jah": 365}
+
+
+def _days_ago(text: str) -> int | None:
+    """How many days ago something was, as a statement says it."""
+    match = _AGO.search(text)
+    if match is None:
+        return None
+    count, unit = match["n1"] or match["n2"], (match["u1"] or match["u2"]).lower()
+    number = int(count) if count.isdigit() else 1 if count.lower().startswith("ein") else numbers.value(count)
+    return number * _DAYS[unit[:3]] if number is not None else None
+
+
 def _specific(
-    code: str, evidence: str, documented: consultation.Consultation, values: dict[str, facts.Measured]
+    code: str,
+    evidence: str,
+    documented_text: str,
+    documented: consultation.Consultation,
+    values: dict[str, facts.Measured],
 ) -> tuple[str, str]:
     """The most specific code that the evidence carries, with the words that say why."""
     told = []
-    known = [c for c in documented.record.conditions if c.code and c.code[:3] == code[:3]]
-    if known and code.endswith((".9", ".90", ".99", ".8", ".88")) and known[0].code:
-        code = known[0].code
-        told.append("wie in der Akte geführt")
     for _round in range(3):
         refined = catalogue.refine(code, evidence)
         if refined is None or refined.code == code:
@@ -108,11 +150,24 @@ def _specific(
         code = refined.code
         if refined.note:
             told.append(refined.note)
+    known = next(
+        (c.code for c in documented.record.conditions if c.code and catalogue.is_same_illness(code, c.code)), None
+    )
+    if known is not None:
+        code = _of_known(code, known)
+        told.append("wie in der Akte geführt")
     for key, measured in values.items():
-        decided = catalogue.by_value(code, key, measured.value)
-        if decided is not None:
+        decided = catalogue.by_value(code, key, measured.value) or (
+            catalogue.by_value("N18.9", key, measured.value) if known and code.startswith("N18.") else None
+        )
+        if decided is not None and decided != code:
             code = decided
             told.append(f"{measured.analyte.name} {str(measured.value).replace('.', ',')}")
+    days = _days_ago(documented_text)
+    older = catalogue.old_after(code, days) if days is not None else None
+    if older is not None:
+        code = older
+        told.append(f"seit {days} Tagen")
     return code, f" ({'; '.join(told)})" if told else ""
 
 
@@ -128,13 +183,13 @@ def _side(code: str, clause: str, text: str) -> results.Side | None:
     return None
 
 
-def _from_record(documented: consultation.Consultation, note: results.Note) -> list[_Candidate]:
+def _from_record(documented: consultation.Consultation, note: results.Note, assessed: set[str]) -> list[_Candidate]:
     """Known chronic illnesses that today's talk was about are coded again, as German practice does each quarter."""
     found = []
     hospital = documented.encounter.setting == "hospital"
     for condition in documented.record.conditions:
         code = catalogue.codes().get(condition.code or "")
-        if code is None or not code.is_chronic:
+        if code is None or not code.is_chronic or code.code[:3] in assessed:
             continue
         for statement, term in facts.terms(note, ("A", "P")):
             if term.code[:3] == code.code[:3] and statement.polarity in ("affirmed", "uncertain"):

@@ -12,7 +12,7 @@ Polarity = Literal["affirmed", "negated", "uncertain", "historical", "family"]
 
 _NEGATION = re.compile(
     r"\b(?:kein(?:e[nmrs]?|s|erlei)?|koa(?:n|ne|ns)?|koi(?:n|ne|ns)?|nimmer|(?<=[a-zäöüß] )nein|(?<=[a-zäöüß] )nee|nicht|ned|net|nich|nix|nichts|nie(?:mals)?|nirgend\w*|ohne|weder|"
-    r"vernein\w*|negativ|ausgeschlossen|entf(?:ällt|allen))\b",
+    r"vernein\w*|negativ|unwahrscheinlich|ausgeschlossen|entf(?:ällt|allen))\b",
     re.IGNORECASE,
 )
 #: Words with "nicht" that negate nothing, or state a complaint.

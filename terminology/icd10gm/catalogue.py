@@ -189,3 +189,22 @@ def by_value(base: str, analyte: str, value: Decimal) -> str | None:
 def has_side(name: str) -> bool:
     """Whether a side is given with this code."""
     return name.startswith(tuple(row["prefix"] for row in tables.rows("icd10gm/sided")))
+
+
+def is_same_illness(unspecific: str, specific: str) -> bool:
+    """Whether `specific`, as the record has it, is what an unspecific code stands for: E11.90 for E14.90."""
+    if unspecific[:3] == specific[:3]:
+        return unspecific.endswith((".9", ".90", ".99", ".8", ".88"))
+    return any(
+        unspecific.startswith(row["unspecific"]) and specific.startswith(tuple(row["specific"].split("|")))
+        for row in tables.rows("icd10gm/same_illness")
+    )
+
+
+def old_after(name: str, days: int) -> str | None:
+    """The code of an illness that is over since `days`: I25.20 for an I21.x of six weeks ago; None when it is not."""
+    for row in tables.rows("icd10gm/old_after"):
+        in_time = days >= int(row["days_from"]) and (not row["days_to"] or days <= int(row["days_to"]))
+        if name.startswith(row["acute_prefix"]) and in_time:
+            return row["code"]
+    return None

@@ -207,8 +207,17 @@ def _parts(text: str) -> list[str]:
 _NOUN = re.compile(r"\b[A-ZÄÖÜ][a-zäöüß]{3,}")
 
 
+#: A clause that denies what stands before it: "ein Kaudasyndrom, das haben Sie nicht".
+_TAKES_BACK = re.compile(
+    r"^(?:aber )?(?:das|dies|den|die|so was|sowas|davon) (?:haben|hast|hat|ist|sind|war|liegt|sehe|spricht|kann|habe|hab) .{0,40}\b(?:nicht|nix|nichts|kein\w*)\b",
+    re.IGNORECASE,
+)
+
+
 def _belongs_to(before: str, piece: str) -> bool:
     """Whether a piece cannot stand by itself: nothing clinical in it, and no noun that is said to be otherwise."""
+    if _TAKES_BACK.match(piece):
+        return True
     light, light_before = (features.of(text).clinical == 0 for text in (piece, before))
     if not light and not light_before:
         return False

@@ -35,7 +35,7 @@ def test_no_text_form_shows_the_content(value: clinical.Clinical) -> None:
         f"{value!r}",
         f"{value:>80}",
         f"{value}",
-        "%s %r" % (value, value),
+        "{} {!r}".format(value, value),  # noqa: UP032
         repr([value]),
     ]
     forms.append(str({"value": value}))

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline import consultation, results, segments
 from pipeline.stages import code
+from terminology.german import polarity
 from terminology.icd10gm import catalogue
 
 Note = Callable[..., results.Note]
@@ -21,7 +22,7 @@ def coded(visit: consultation.Consultation, note: results.Note) -> dict[str, res
 
 
 @pytest.mark.parametrize(
-    ("text", "polarity", "name", "certainty"),
+    ("text", "says", "name", "certainty"),
     [
         ("Akute Bronchitis.", "affirmed", "J20.9", "G"),
         ("Verdacht auf Pneumonie.", "uncertain", "J18.9", "V"),
@@ -31,15 +32,15 @@ def coded(visit: consultation.Consultation, note: results.Note) -> dict[str, res
         ("Migräne.", "affirmed", "G43.9", "G"),
     ],
 )
-def test_certainty(note: Note, visit: Visit, text: str, polarity: str, name: str, certainty: str) -> None:
-    found = coded(visit(), note(("A", text, polarity)))
+def test_certainty(note: Note, visit: Visit, text: str, says: str, name: str, certainty: str) -> None:
+    found = coded(visit(), note(("A", text, says)))
     assert found[name].certainty == certainty
     assert found[name].title == catalogue.codes()[name].title
     assert found[name].evidence and found[name].statement == "s1"
 
 
 @pytest.mark.parametrize(
-    ("section", "text", "polarity"),
+    ("section", "text", "says"),
     [
         ("A", "Kein Anhalt für Pneumonie.", "negated"),
         ("A", "Die Mutter hatte eine Pneumonie.", "family"),
@@ -49,9 +50,9 @@ def test_certainty(note: Note, visit: Visit, text: str, polarity: str, name: str
     ],
 )
 def test_what_is_denied_or_somebody_elses_is_not_coded(
-    note: Note, visit: Visit, section: str, text: str, polarity: str
+    note: Note, visit: Visit, section: str, text: str, says: str
 ) -> None:
-    assert not any(found.certainty != "A" for found in coded(visit(), note((section, text, polarity))).values())
+    assert not any(found.certainty != "A" for found in coded(visit(), note((section, text, says))).values())
 
 
 def test_a_denied_finding_is_no_excluded_diagnosis(note: Note, visit: Visit) -> None:
@@ -188,3 +189,13 @@ def test_known_chronic_illness_treated_today_is_coded(note: Note, visit: Visit) 
 
 def test_nothing_said_nothing_coded(note: Note, visit: Visit) -> None:
     assert code.run(visit(), NOTHING, note()) == results.Coding(diagnoses=())
+
+
+# fails until fixed: "schließe ich aus" and "Ausschluss" are coded as certain, "V. a." too
+@pytest.mark.parametrize("text", ["Thrombose schließe ich aus.", "Ausschluss Pneumonie.", "V. a. Pneumonie."])
+def test_what_was_ruled_out_or_suspected_is_not_certain(note: Note, visit: Visit, text: str) -> None:
+    from_words = results.Statement.model_validate(
+        {"id": "s1", "section": "A", "text": text, "polarity": polarity.of(text), "evidence": ()}
+    )
+    coding = code.run(visit(), NOTHING, results.Note(statements=(from_words,)))
+    assert "G" not in {diagnosis.certainty for diagnosis in coding.diagnoses}

@@ -56,7 +56,11 @@ def statement(text: str, *numbers: int, polarity: results.Polarity = "affirmed")
         ),
         (statement("Husten."), statement("Husten.", 1), "kein Beleg"),
         (statement("Husten.", 99), statement("Husten.", 1), "kein Beleg"),
-        (statement("Übelkeit: nein.", 6, polarity="negated"), statement("Übelkeit: nein.", 6, 7, polarity="negated"), "verneint"),
+        (
+            statement("Übelkeit: nein.", 6, polarity="negated"),
+            statement("Übelkeit: nein.", 6, 7, polarity="negated"),
+            "verneint",
+        ),
     ],
 )  # fmt: skip
 def test_each_reason(refused: results.Statement, accepted: results.Statement, reason: str) -> None:

@@ -1,5 +1,7 @@
 """`pipeline.evaluation.metrics`: recall, polarity, fabrication and length on a note made by hand."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from pipeline import results, segments
@@ -14,7 +16,7 @@ TRANSCRIPT = segments.Transcript(
 MIGRAINE = cases.named("migraine")
 
 
-def case(*facts: dict[str, object], fabricated: tuple[str, ...] = ()) -> cases.Case:
+def case(*facts: Mapping[str, object], fabricated: tuple[str, ...] = ()) -> cases.Case:
     """A case with these gold facts."""
     gold = cases.Gold.model_validate({"facts": facts, "fabricated": fabricated})
     return MIGRAINE.model_copy(update={"gold": gold})

@@ -159,16 +159,27 @@ def test_what_was_taken_back_is_not_written(talk: Talk, visit: Visit, said: str,
 
 
 def test_small_talk_is_left_out(talk: Talk, visit: Visit) -> None:
-    text = "Ärztin: Guten Morgen, schönes Wetter heute.\nPatient: Ja, sehr schön. Ich habe Husten.\nÄrztin: Danke, auf Wiedersehen."
+    text = "Ärztin: Guten Morgen, schönes Wetter heute.\nPatient: Ja. Ich habe Husten.\nÄrztin: Danke, auf Wiedersehen."
     note = note_of(talk, visit, text)
     assert saying(note, "Husten")
     assert not saying(note, "Wetter") and not saying(note, "Wiedersehen")
 
 
 def test_the_scribe_judges_no_prescription(talk: Talk, visit: Visit) -> None:
-    text = "Ärztin: Sie nehmen Eliquis, und ich verschreibe Ihnen Ibuprofen 600 Milligramm dreimal täglich.\nPatient: Ja, das ist gut."
+    said = "Sie nehmen Eliquis, und ich verschreibe Ihnen Ibuprofen 600 Milligramm dreimal täglich."
+    text = f"Ärztin: {said}\nPatient: Ja, das ist gut."
     note = note_of(talk, visit, text)
     assert saying(note, "Ibuprofen 600 mg")
     assert not any(
         word in statement.text for statement in note.statements for word in ("Vorsicht", "Warnung", "Blutung")
     )
+
+
+# fails until fixed: what stands beside a "no" is written down as denied
+@pytest.mark.parametrize(
+    ("question", "answer", "word"),
+    [("Haben Sie Schmerzen links?", "Nein, rechts.", "rechts"), ("Haben Sie Fieber?", "Nein, nur Husten.", "Husten")],
+)
+def test_what_stands_beside_a_no_is_not_denied(talk: Talk, visit: Visit, question: str, answer: str, word: str) -> None:
+    note = note_of(talk, visit, f"Ärztin: {question}\nPatient: {answer}\nÄrztin: Gut, das ist so.")
+    assert {statement.polarity for statement in saying(note, word)} == {"affirmed"}

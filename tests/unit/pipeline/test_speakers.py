@@ -12,7 +12,8 @@ from pipeline import segments, speakers
     [
         ("Arzt", "doctor"), ("Ärztin", "doctor"), ("Dr. Muster", "doctor"), ("Hausärztin", "doctor"), ("A", "doctor"),
         ("Arzt 2", "doctor"), ("Doktor", "doctor"), ("Prof. Dr. Beispiel", "doctor"), ("Therapeutin", "doctor"),
-        ("Patient", "patient"), ("Patientin", "patient"), ("P", "patient"), ("Pat.", "patient"), ("PATIENT 1", "patient"),
+        ("Patient", "patient"), ("Patientin", "patient"), ("P", "patient"), ("Pat.", "patient"),
+        ("PATIENT 1", "patient"),
         ("Mutter", "relative"), ("Ehefrau", "relative"), ("Tochter", "relative"), ("Betreuerin", "relative"),
         ("MFA", "nurse"), ("Pflegerin", "nurse"), ("Arzthelferin", "nurse"), ("Schwester Anna", "nurse"),
         ("Sprecher 1", "unknown"), ("Speaker 2", "unknown"),

@@ -8,9 +8,9 @@ from terminology import tables
 from terminology.drugs import rules
 
 ROW = {
-    "id": "probe", "kind": "drug-lab", "severity": "high", "drug": "Metformin|class:nsaid", "with_drug": "", "condition": "",
-    "lab": "eGFR<30", "age": ">=65", "sex_or_state": "", "unless": "", "dose_over_mg_per_day": "", "explanation_de": "e",
-    "management_de": "m", "source": "s",
+    "id": "probe", "kind": "drug-lab", "severity": "high", "drug": "Metformin|class:nsaid",
+    "with_drug": "", "condition": "", "lab": "eGFR<30", "age": ">=65", "sex_or_state": "", "unless": "",
+    "dose_over_mg_per_day": "", "explanation_de": "e", "management_de": "m", "source": "s",
 }  # fmt: skip
 
 
