@@ -21,6 +21,11 @@ _STOPPED = re.compile(
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(r"\b(?:weiter\w*|wie bisher|bleibt|bleiben|unverändert|fortf\w*|beibehalten)\b", re.IGNORECASE)
+_TAKEN = re.compile(
+    r"nimm|nehm|nahm|genommen|einnahm|tablette|kapsel|morgens|mittags|abends|nachts|täglich|am tag|die woche|\d|tropfen|spray|spritz|pille|plan|"
+    r"bei bedarf|medikament|dosis|hub|hübe|verschrieben|bekomm|krieg|gegeben",
+    re.IGNORECASE,
+)
 _TOPICAL = re.compile(
     r"\b(?:gel|emulgel|salbe|creme|lotion|pflaster|nasenspray|nasentropfen|augentropfen|ohrentropfen|augensalbe|spray|inhal\w*|hub|hübe|sprühst\w*|lutsch\w*|"
     r"schaum|einreib\w*|auftragen|zäpfchen vaginal|vaginal\w*|umschlag\w*|spül\w*)\b",
@@ -157,7 +162,8 @@ def _status(statement: results.Statement, words: str) -> Status | None:
         if statement.polarity == "negated" or _STOPPED.search(words) or polarity.is_negated(words.split(",")[0]):
             return "stopped"
         return "continued" if _GOES_ON.search(statement.text) else "prescribed"
-    if statement.section == "S" and statement.polarity == "affirmed" and not _ALLERGY.search(statement.text):
+    is_taken = _TAKEN.search(words) is not None and not _ALLERGY.search(statement.text)
+    if statement.section == "S" and statement.polarity == "affirmed" and is_taken:
         return "stopped" if _STOPPED.search(words) else "continued"
     return None
 

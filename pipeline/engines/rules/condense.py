@@ -101,7 +101,7 @@ def within_length(drafts: list[Draft], spoken: int) -> list[Draft]:
             break
         kept[draft.order] = replace(draft, text=draft.short)
         total -= len(draft.text) - len(draft.short)
-    for draft in sorted(kept.values(), key=lambda draft: draft.worth / (len(draft.text) + 12)):
+    for draft in sorted(kept.values(), key=lambda draft: draft.worth / (len(draft.text) + 15)):
         if total <= limit:
             break
         if sum(1 for other in kept.values() if other.section == draft.section) > 1:

@@ -196,7 +196,8 @@ def _confirmed(
     if rest and _says_enough(rest) and (_covers(rest, topic) or len(rest.split()) > 8):
         yield replace(answer, text=rest)
     else:
-        yield Utterance(speaker, f"ja, {rest}" if rest else "ja", evidence, question=topic)
+        word = "doch" if answer.text.lower().startswith("doch") else "ja"
+        yield Utterance(speaker, f"{word}, {rest}" if rest else word, evidence, question=topic)
 
 
 _CONTENT = re.compile(r"[A-Za-zÄÖÜäöüß]{4,}")

@@ -120,7 +120,10 @@ def test_running_text_is_cut_into_sentences() -> None:
 
 
 def test_hard_wrapped_text_is_cut_into_sentences_not_lines() -> None:
-    text = "Was führt Sie\nzu mir? Ich habe seit\ndrei Tagen Husten. Haben\nSie auch Fieber? Nein,\nFieber hatte ich nicht."
+    text = (
+        "Was führt Sie\nzu mir? Ich habe seit\ndrei Tagen Husten. Haben\n"
+        "Sie auch Fieber? Nein,\nFieber hatte ich nicht."
+    )
     found = read(source(text.encode()))
     assert [" ".join(segment.text.split()) for segment in found] == LINES[:4]
 

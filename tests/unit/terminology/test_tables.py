@@ -27,6 +27,7 @@ KEYS = {
     "billing/ebm": ("code", "age_min_years", "age_max_years", "valid_from"),
     "billing/rules": ("schedule", "code", "rule", "value"),
     "icd10gm/by_value": ("base_code", "analyte", "low"),
+    "icd10gm/old_after": ("acute_prefix", "days_from"),
     "icd10gm/partners": ("code", "partner"),
     "icd10gm/refinements": ("base_code", "cue"),
     "icd10gm/symptom_of": ("symptom_prefix", "diagnosis_prefix"),
@@ -224,6 +225,7 @@ def test_codes_are_terminal_in_form() -> None:
         assert not (low and high) or int(low) <= int(high), row["code"]
 
 
+# fails until fixed: icd10gm/terms leads to S36.01 and S36.08, which icd10gm/codes does not hold
 @pytest.mark.parametrize(
     ("name", "columns"),
     [
@@ -231,6 +233,7 @@ def test_codes_are_terminal_in_form() -> None:
         ("icd10gm/refinements", ("base_code", "code")),
         ("icd10gm/partners", ("code", "partner")),
         ("icd10gm/by_value", ("base_code", "code")),
+        ("icd10gm/old_after", ("code",)),
     ],
 )
 def test_codes_that_tables_name_exist(name: str, columns: tuple[str, ...]) -> None:
@@ -255,10 +258,12 @@ def test_prefixes_hold_a_code(name: str, column: str) -> None:
     assert [prefix for prefix in sorted(prefixes) if not any(code.startswith(prefix) for code in known)] == []
 
 
-def test_by_value_leaves_no_gap() -> None:
-    rows = sorted(tables.rows("icd10gm/by_value"), key=lambda row: Decimal(row["low"]))
-    assert [row["high"] for row in rows[:-1]] == [row["low"] for row in rows[1:]]
-    assert all(row["analyte"] in labs.analytes() for row in rows)
+def test_by_value_leaves_no_overlap() -> None:
+    for key in {(row["base_code"], row["analyte"]) for row in tables.rows("icd10gm/by_value")}:
+        rows = [row for row in tables.rows("icd10gm/by_value") if (row["base_code"], row["analyte"]) == key]
+        rows.sort(key=lambda row: Decimal(row["low"] or 0))
+        assert [row["high"] for row in rows[:-1]] == [row["low"] for row in rows[1:]]
+        assert key[1] in labs.analytes()
 
 
 def test_codes_and_titles_agree_with_the_official_catalogue_of_2025() -> None:
