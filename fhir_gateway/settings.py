@@ -35,7 +35,7 @@ class Server(_Section):
     data: Path = Field(Path("data"), description="Folder of the database and the lock file.")
     base_url: str | None = Field(
         None,
-        description="Address under which clients reach /fhir, for Location headers and links. Default: as each client addressed it.",
+        description="Address of /fhir for Location headers and links. Default: as each client addressed it.",
     )
     drain_seconds: Seconds = Field(8.0, le=10, description="How long a stop waits for requests and runs in flight.")
 

@@ -1,4 +1,4 @@
-"""A consultation as a record system would post it: one transaction Bundle. For the demo, the tests and the benchmarks."""
+"""A consultation as a record system would post it: one transaction Bundle. For demo, tests and benchmarks."""
 
 from __future__ import annotations
 

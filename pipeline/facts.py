@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,12 +23,23 @@ class Measured:
     evidence: results.Evidence
 
 
+#: A danger that is spoken of is no illness, nor is what would have to happen first.
+_FEARED = re.compile(
+    r"risiko|gefahr|\bschütz|\bschutz\b|verhinder|vorbeug|\bdroht|^(?:wenn|falls|sollte)\b", re.IGNORECASE
+)
+
+
+def is_only_feared(text: str) -> bool:
+    """Whether a statement speaks of what could happen, not of what is."""
+    return _FEARED.search(text) is not None
+
+
 def measured(documented: consultation.Consultation, note: results.Note) -> dict[str, Measured]:
     """The newest value of each analyte by key: what was said today counts as today's."""
     newest: dict[str, Measured] = {}
     for observation in documented.record.observations:
         analyte = labs.by_name(observation.name)
-        if analyte is not None:
+        if analyte is not None and labs.is_own_unit(analyte, observation.unit):
             evidence = results.Evidence(record=observation.id)
             _keep(newest, Measured(analyte, observation.value, observation.at, evidence))
     for statement in note.statements:

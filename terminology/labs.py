@@ -23,6 +23,7 @@ _BETWEEN = re.compile(
     r"niedrig|dein|ihr|ihre?r?)[\s,:]+)*$",
     re.IGNORECASE,
 )
+_IS_DATE = re.compile(r"\d{1,2}\.\d{1,2}\.(?:\d{2,4})?")
 #: A value this far outside its reference range was said in another unit, and is not judged.
 _PLAUSIBLE_LOW, _PLAUSIBLE_HIGH = Decimal("0.08"), Decimal(40)
 
@@ -118,6 +119,25 @@ def by_name(name: str) -> Analyte | None:
     return analytes()[hits[0].row["key"]] if hits else None
 
 
+def is_own_unit(analyte: Analyte, unit: str | None) -> bool:
+    """Whether a value in `unit` can be held against the analyte's range; no unit at all counts as its own."""
+    if not unit or not analyte.unit:
+        return True
+    return _plain_unit(unit) in _own_units()[analyte.key] or _plain_unit(unit).startswith(_plain_unit(analyte.unit))
+
+
+def _plain_unit(unit: str) -> str:
+    return re.sub(r"[\s*]", "", unit.lower()).replace(",", ".").replace("²", "2").replace("μ", "µ")
+
+
+@functools.cache
+def _own_units() -> dict[str, frozenset[str]]:
+    return {
+        row["key"]: frozenset(_plain_unit(unit) for unit in (row["unit"], *row["unit_variants"].split("|")) if unit)
+        for row in tables.rows("labs")
+    }
+
+
 def find(text: str, *, female: bool | None = None) -> list[Value]:
     """The values that `text` (numbers in figures) gives. The range is the women's only where `female` is True."""
     found: list[Value] = []
@@ -125,6 +145,8 @@ def find(text: str, *, female: bool | None = None) -> list[Value]:
     for index, hit in enumerate(hits):
         limit = hits[index + 1].start if index + 1 < len(hits) else len(text)
         match = _VALUE.search(text, hit.end, min(limit, hit.end + _REACH))
+        while match is not None and _IS_DATE.match(text, match.start()):
+            match = _VALUE.search(text, _IS_DATE.match(text, match.start()).end(), min(limit, hit.end + _REACH))  # type: ignore[union-attr]
         if match is None or not _BETWEEN.match(text[hit.end : match.start()]):
             continue
         analyte = analytes()[_key(hit.row["key"], text[match.end() :])]

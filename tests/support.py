@@ -1,4 +1,4 @@
-"""What the integration and acceptance tests share: a gateway as its own process, and what a record system does with it."""
+"""What the integration and acceptance tests share: a gateway as its own process, and a record system's moves."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Unreachable(errors.GatewayError):
 
 
 class Rejected(Exception):
-    """The EHR refused what it was sent (4xx). Its own words are in `reason`, which belongs on the Task and nowhere else."""
+    """The EHR refused what it was sent (4xx). `reason` has its own words, which belong on the Task and nowhere else."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"HTTP {status}")

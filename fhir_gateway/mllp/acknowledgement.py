@@ -15,7 +15,8 @@ def refuse(message: bytes, reason: str, now: dt.datetime) -> bytes:
     code = "CR" if field.get(15) or field.get(16) else "AR"
     control_id = field.get(10, "")
     head = ["MSH", field.get(2, "^~\\&"), field.get(5, ""), field.get(6, ""), field.get(3, ""), field.get(4, ""),
-            now.strftime("%Y%m%d%H%M%S"), "", "ACK", uuid.uuid4().hex[:20], field.get(11, "P"), field.get(12, "2.5")]  # fmt: skip
+            now.strftime("%Y%m%d%H%M%S"), "", "ACK", uuid.uuid4().hex[:20], field.get(11, "P"),
+            field.get(12, "2.5")]  # fmt: skip
     segments = [
         separator.join(head),
         separator.join(["MSA", code, control_id]),

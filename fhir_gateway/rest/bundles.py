@@ -291,7 +291,9 @@ def _references(node: Any, at: str) -> Iterator[tuple[str, str]]:
 def _with_references(node: Any, known: dict[str, str]) -> Any:
     if isinstance(node, dict):
         return {
-            name: known.get(value, value) if name in ("reference", "url") and isinstance(value, str) else _with_references(value, known)
+            name: known.get(value, value)
+            if name in ("reference", "url") and isinstance(value, str)
+            else _with_references(value, known)
             for name, value in node.items()
         }  # fmt: skip
     if isinstance(node, list):

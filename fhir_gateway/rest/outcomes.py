@@ -1,4 +1,4 @@
-"""What an interaction answers when it does not do what it was asked: an OperationOutcome with the FHIRPath of the fault.
+"""What an interaction answers when it does not do what it was asked: an OperationOutcome with the fault's FHIRPath.
 
 https://hl7.org/fhir/R4/operationoutcome.html
 """

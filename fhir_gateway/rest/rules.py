@@ -38,7 +38,7 @@ def check(connection: sa.Connection, resource: codec.Resource, at: str) -> None:
     current = resources.read(connection, resource["resourceType"], resource["id"])
     if current is not None and current.body is not None and is_produced(current.resource):
         raise outcomes.rule(
-            "This is a proposal of the gateway. Release it with Composition/[id]/$release; no client changes it before.",
+            "This is a proposal of the gateway; no client changes it before Composition/[id]/$release.",
             at,
         )
     for expression, encounter_id in _encounters(resource, at):

@@ -1,4 +1,4 @@
-"""The tables. Times are microseconds since 1970 (UTC) as integers, so that both databases sort and compare them alike."""
+"""The tables. Times are microseconds since 1970 (UTC) as integers: both databases sort and compare them alike."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def build(run: Run) -> links.Json:
         "identifier": [{"system": fhir_names.RUN_IDS, "value": run.id}],
         "status": STATUS[run.state],
         **({"statusReason": {"text": run.reason}} if run.reason else {}),
-        **({"businessStatus": links.concept(links.coding(fhir_names.STAGE_CODES, run.stage), text=run.stage)} if run.stage else {}),
+        **({"businessStatus": _stage(run.stage)} if run.stage else {}),
         "intent": "order",
         "code": links.concept(links.coding(fhir_names.TASK_CODES, fhir_names.DOCUMENT_ENCOUNTER)),
         "focus": {"reference": run.focus},
@@ -62,6 +62,10 @@ def build(run: Run) -> links.Json:
         ),
         **({"output": _outputs(run.outputs)} if any(run.outputs.values()) else {}),
     }  # fmt: skip
+
+
+def _stage(stage: str) -> links.Json:
+    return links.concept(links.coding(fhir_names.STAGE_CODES, stage), text=stage)
 
 
 def _outputs(outputs: Mapping[str, tuple[str, ...]]) -> list[links.Json]:

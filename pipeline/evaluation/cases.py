@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import importlib.resources
 from decimal import Decimal
 from pathlib import Path
@@ -94,6 +95,7 @@ class Case(_Part):
     gold: Gold
 
 
+@functools.cache
 def bundled() -> tuple[Case, ...]:
     """The cases in the package, by name."""
     folder = importlib.resources.files("pipeline.evaluation") / "cases"

@@ -73,7 +73,7 @@ def _elsewhere(note: results.Note, fact: cases.Fact) -> str:
 
 
 def fabrications(case: cases.Case, transcript: segments.Transcript, note: results.Note) -> list[str]:
-    """Statements that their evidence does not carry (number, drug, side, word, polarity), or that hold a planted word."""
+    """Statements that their evidence does not carry (number, drug, side, word, polarity), or with a planted word."""
     faults = [f"{s.id}: {reason}" for s in note.statements if (reason := gate.fault(s, transcript)) is not None]
     for statement in note.statements:
         for word in case.gold.fabricated:

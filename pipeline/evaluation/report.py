@@ -72,9 +72,11 @@ def _share(part: int, whole: int) -> str:
 def _totals(scores: Iterable[CaseScore]) -> list[str]:
     scores = list(scores)
     notes = [found.note for found in scores]
+    found_facts = sum(sum(n.found.values()) for n in notes)
+    gold_facts = sum(sum(n.expected.values()) for n in notes)
     lines = [
         f"fabrication rate          {_share(sum(len(n.fabricated) for n in notes), sum(n.statements for n in notes))}",
-        f"fact recall               {_share(sum(sum(n.found.values()) for n in notes), sum(sum(n.expected.values()) for n in notes))}",
+        f"fact recall               {_share(found_facts, gold_facts)}",
     ]
     for section in results.SECTIONS:
         found, expected = sum(n.found[section] for n in notes), sum(n.expected[section] for n in notes)

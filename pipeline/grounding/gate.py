@@ -14,7 +14,7 @@ from decimal import Decimal
 from pipeline import results, segments
 from terminology import tables
 from terminology.drugs import catalogue as drugs
-from terminology.german import numbers, polarity, repair
+from terminology.german import numbers, polarity, repair, sentences
 
 _WORD = re.compile(r"[A-Za-zÄÖÜäöüßé]{4,}")
 _SAID = re.compile(r"[A-Za-zÄÖÜäöüßé]{2,}")
@@ -137,11 +137,42 @@ def numbers_as_said(text: str) -> str:
 
 
 def _wrong_polarity(statement: results.Statement, said: str) -> str | None:
-    negates = polarity.is_negated(said) or re.search(r"\b(?:nein|nee|nö|na)\b", said, re.IGNORECASE) is not None
+    negates = polarity.is_negated(said) or re.search(r"\b(?:nein|nee|nö|na|noi)\b", said, re.IGNORECASE) is not None
     if statement.polarity == "negated" and not negates:
         return "Der Beleg verneint nicht."
     if statement.polarity == "affirmed" and polarity.is_negated(statement.text) and not negates:
         return "Die Aussage verneint, der Beleg nicht."
     if statement.polarity == "uncertain" and not polarity.is_uncertain(said):
         return "Der Beleg ist nicht unsicher."
+    if statement.polarity == "affirmed" and not polarity.is_negated(statement.text):
+        return _denied_there(statement, said)
     return None
+
+
+_NO = re.compile(r"(?:^|[?!.] )(?:nein|nee|nö|noi)\b", re.IGNORECASE)
+
+
+def _denied_there(statement: results.Statement, said: str) -> str | None:
+    """Why an affirmed statement is not carried: the clause it comes from denies it, or is not sure."""
+    stems = _stems(statement.text)
+    if not stems:
+        return None
+    pieces = [span.text for sentence in sentences.split(said) for span in sentences.clauses(sentence.text)]
+    overlap = max((len(stems & _stems(piece)) for piece in pieces), default=0)
+    sources = [piece for piece in pieces if overlap and len(stems & _stems(piece)) == overlap]
+    if sources and overlap == len(stems) and all(_is_denied(piece) for piece in sources):
+        return "Der Beleg verneint."
+    answered = re.search(r"\b(?:ja|doch|jo)\b", f"{said} {statement.text}", re.IGNORECASE) is None
+    if sources and answered and all(piece.endswith("?") for piece in sources) and _NO.search(said):
+        return "Der Beleg ist eine verneinte Frage."
+    if statement.section == "A" and sources and all(polarity.is_uncertain(piece) for piece in sources):
+        return None if polarity.is_uncertain(statement.text) else "Der Beleg ist unsicher."
+    return None
+
+
+def _is_denied(piece: str) -> bool:
+    return polarity.is_negated(piece) and not piece.endswith("?")
+
+
+def _stems(text: str) -> frozenset[str]:
+    return frozenset(word.lower()[:5] for word in _WORD.findall(text) if word.lower() not in _FORM_WORDS)

@@ -109,6 +109,8 @@ def _proposals(
             proposals.append(_Proposal(item, why, evidence))
         elif schedule == "EBM" and known.age is None and catalogue.has_age_variants(code):
             missing.append(f"{code}: das Alter ist nicht bekannt, die Altersvariante kann nicht gewählt werden.")
+        else:
+            missing.append(f"{code}: für diesen Tag ist kein Wert hinterlegt.")
     return proposals
 
 

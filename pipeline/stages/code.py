@@ -11,7 +11,8 @@ from pipeline import consultation, facts, results, segments
 from terminology.german import numbers, polarity, sentences
 from terminology.icd10gm import catalogue
 
-_EXCLUDED = re.compile(r"\bausgeschlossen|ausschluss\b", re.IGNORECASE)
+_EXCLUDED = re.compile(r"\b(?:ausgeschlossen|schließ\w* .{0,40}\baus|ausschließen)\b", re.IGNORECASE)
+_TO_EXCLUDE = re.compile(r"\bausschluss\b", re.IGNORECASE)
 _STATUS_POST = re.compile(r"\b(?:zustand nach|z\. ?n\.)", re.IGNORECASE)
 _LEFT, _RIGHT, _BOTH = (
     re.compile(p, re.IGNORECASE)
@@ -19,10 +20,6 @@ _LEFT, _RIGHT, _BOTH = (
 )
 _SEEN = re.compile(
     r"\b(?:ekg|röntgen\w*|mrt|ct|sono\w*|ultraschall|labor|urin\w*|histolog\w*|abstrich)\b", re.IGNORECASE
-)
-#: A danger that is spoken of is no diagnosis, nor is what would have to happen first.
-_NOT_HERE = re.compile(
-    r"risiko|gefahr|\bschütz|\bschutz\b|verhinder|vorbeug|\bdroht|^(?:wenn|falls|sollte)\b", re.IGNORECASE
 )
 _STAGES = {"eins": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5}
 _STAGE_WORD = re.compile(r"\b(stadium|grad|gold|nyha) (eins|zwei|drei|vier|fünf)\b", re.IGNORECASE)
@@ -59,7 +56,7 @@ def _assessed(documented: consultation.Consultation, note: results.Note, hospita
     for statement, term in facts.terms(note, ("A", "O")):
         clause = _clause(statement.text, term)
         certainty = _certainty(statement, clause, term)
-        if _NOT_HERE.search(statement.text) or (statement.section == "O" and term.code[0] in "STZ"):
+        if facts.is_only_feared(statement.text) or (statement.section == "O" and term.code[0] in "STZ"):
             continue
         if certainty is None or (
             statement.section == "O"
@@ -102,6 +99,8 @@ def _certainty(statement: results.Statement, clause: str, term: catalogue.Term) 
         return "A" if term.kind != "symptom" else None
     if statement.polarity == "negated" or polarity.is_negated(clause):
         return None
+    if _TO_EXCLUDE.search(clause):
+        return "V"
     if statement.polarity == "uncertain" or polarity.is_uncertain(clause):
         return "V"
     if statement.polarity == "historical" or _STATUS_POST.search(clause):

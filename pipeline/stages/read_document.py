@@ -128,6 +128,10 @@ def _pieces(text: str) -> Iterator[_Piece]:
             if inner and inner.end():
                 start_ms, end_ms, begin = _milliseconds(inner, ""), _milliseconds(inner, "2"), begin + inner.end()
         content = line[begin:].strip()
+        if times and begin and not label and (bare := speakers.role(content)) and bare != "unknown":
+            speaker, content = bare, ""
+        if content.isdigit() and _TIMESTAMP.match(text[offset + len(line) :].lstrip()):
+            content = ""
         if content:
             start = offset + begin + (len(line[begin:]) - len(line[begin:].lstrip()))
             yield _Piece(start, start + len(content), speaker, start_ms, end_ms)

@@ -13,6 +13,7 @@ from terminology.german import vocabulary
 
 _DRAFT = "Diese Zusammenfassung ist ein Entwurf und wird noch ärztlich geprüft."
 _NOTHING = "Im Gespräch wurden keine medizinischen Angaben festgehalten."
+_NO_MORE = "Mehr wurde zu Diagnose und Behandlung nicht festgehalten."
 _MOST = 3  # complaints, diagnoses or steps named in one sentence
 
 _STEPS = {
@@ -49,6 +50,8 @@ def run(
     ][:4]
     if not sentences:
         sentences = [(_NOTHING, ())]
+    if len(sentences) == 1:
+        sentences.append((_NO_MORE, ()))
     sentences.append((_DRAFT, ()))
     return results.PatientSummary(
         sentences=tuple(
@@ -103,7 +106,8 @@ def _diagnoses(note: results.Note) -> _Sentence | None:
     found: dict[bool, list[str]] = {True: [], False: []}
     used: list[results.Statement] = []
     for statement, term in facts.terms(note, ("A",)):
-        if statement.polarity in ("affirmed", "uncertain") and term.kind != "symptom":
+        is_said = statement.polarity in ("affirmed", "uncertain") and not facts.is_only_feared(statement.text)
+        if is_said and term.kind != "symptom":
             plain = _plain().get(term.text.lower(), term.text)
             found[statement.polarity == "affirmed"].append(plain[:1].upper() + plain[1:] if " " not in plain else plain)
             used.append(statement)

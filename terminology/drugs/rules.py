@@ -35,7 +35,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. `drug` and `unless` name ingredients, `class:…` or code prefixes; `with_drugs` are groups all needed."""
+    """One rule. `drug` and `unless` name ingredients, `class:…` or code prefixes; all of `with_drugs` must be there."""
 
     id: str
     kind: str
@@ -100,6 +100,17 @@ def _severity(text: str) -> Severity:
     raise ValueError(f"not a severity: {text}")
 
 
+def names_allergy_group(text: str) -> bool:
+    """Whether an allergy is told by the name of a group."""
+    lowered = text.lower()
+    return any(
+        re.search(rf"\b{re.escape(name)}", lowered)
+        for row in tables.rows("drugs/allergy_groups")
+        for name in row["names"].split("|")
+        if name
+    )
+
+
 @functools.cache
 def allergy_names(key: str) -> frozenset[str]:
     """Every name, lower case, by which an allergy of a rule's `allergy:key` is told."""
@@ -107,4 +118,6 @@ def allergy_names(key: str) -> frozenset[str]:
     for row in tables.rows("drugs/allergy_groups"):
         if row["group"].startswith(key) or any(name.startswith(key) for name in row["classes"].split("|")):
             names.update(name for name in row["names"].split("|") if name)
+    if not names:
+        raise ValueError(f"no allergy group: {key}")
     return frozenset(names)

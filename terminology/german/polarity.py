@@ -12,7 +12,7 @@ Polarity = Literal["affirmed", "negated", "uncertain", "historical", "family"]
 
 _NEGATION = re.compile(
     r"\b(?:kein(?:e[nmrs]?|s|erlei)?|koa(?:n|ne|ns)?|koi(?:n|ne|ns)?|nimmer|(?<=[a-zäöüß] )nein|(?<=[a-zäöüß] )nee|nicht|ned|net|nich|nix|nichts|nie(?:mals)?|nirgend\w*|ohne|weder|"
-    r"vernein\w*|negativ|unwahrscheinlich|ausgeschlossen|entf(?:ällt|allen))\b",
+    r"vernein\w*|schließ\w* (?:ich |wir )?(?:das |damit )?aus|negativ|unwahrscheinlich|ausgeschlossen|entf(?:ällt|allen))\b",
     re.IGNORECASE,
 )
 #: Words with "nicht" that negate nothing, or state a complaint.
@@ -27,13 +27,13 @@ _NOT_NEGATING = re.compile(
     re.IGNORECASE,
 )
 _UNCERTAIN = re.compile(
-    r"\b(?:verdacht|verdächtig|v\. ?a\.|möglich(?:erweise)?|eventuell|vermutlich|wahrscheinlich|womöglich|könnte[n]?|fraglich|unklar|"
-    r"am ehesten|a\. ?e\.|denkbar|nicht (?:ganz )?(?:sicher|ausgeschlossen|auszuschließen)|spricht (?:eher |am ehesten )?für|"
+    r"\b(?:verdacht|verdächtig|v\. ?a\b|möglich(?:erweise)?|eventuell|vermutlich|wahrscheinlich|womöglich|könnte[n]?|fraglich|unklar|"
+    r"am ehesten|a\. ?e\b|denkbar|nicht (?:ganz )?(?:sicher|ausgeschlossen|auszuschließen)|spricht (?:eher |am ehesten )?für|"
     r"hinweis(?:e)? auf|differen[tz]ialdiagnos\w*|weiß (?:ich )?nicht|schwer zu sagen)\b",
     re.IGNORECASE,
 )
 _HISTORICAL = re.compile(
-    r"\b(?:zustand nach|z\. ?n\.|früher(?:e[rnms]?)?|damals|seinerzeit|ehemalig\w*|ehemals|als kind|als jugendliche[r]?|in der kindheit|"
+    r"\b(?:zustand nach|z\. ?n\b|früher(?:e[rnms]?)?|damals|seinerzeit|ehemalig\w*|ehemals|als kind|als jugendliche[r]?|in der kindheit|"
     r"als junge[rn]? \w+|vor (?:\w+ )?(?:\w+|\d+) jahren|vor (?:einem|\d+) jahr|vor jahren|(?:vor)?letzte?[nrms]? (?:jahr|sommer|winter|herbst|frühjahr|frühling)|voriges jahr|vorigen (?:sommer|winter|herbst)|(?:19|20)[0-2]\d|"
     r"seit (?:\w+|\d+) jahren nicht mehr|da war ich (?:noch )?(?:\w+|\d+)|als ich (?:noch )?(?:\w+|\d+) war|ein jahr nach|aufgehört|mal gehabt|(?:schon )?(?:ein)?mal operiert|in der vergangenheit|vorgeschichte)\b",
     re.IGNORECASE,

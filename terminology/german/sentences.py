@@ -54,6 +54,8 @@ def _split_line(line: str, offset: int) -> list[Span]:
 
 def _is_inner(line: str, match: re.Match[str]) -> bool:
     before = line[: match.start()]
+    if re.search(r"\b(?:v|z|a|o)\. ?[anbe]$", before, re.IGNORECASE):
+        return True
     word = re.search(r"([A-Za-zÄÖÜäöüß]+)$", before)
     if word is not None and word.group(1).lower() in _KNOWN:
         return True

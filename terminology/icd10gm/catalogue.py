@@ -109,7 +109,7 @@ _ADJECTIVE = re.compile(r"^(\w+(?:isch|ig|lich|iv|är|al|ell|ös|ibel|ent|ant|ie
 
 
 def _inflections(term: str) -> list[str]:
-    """Forms of a term that speech uses: "akute bronchitis" -> "akuten bronchitis", "rippenfraktur" -> "rippenfrakturen"."""
+    """Forms of a term in speech: "akute bronchitis" -> "akuten bronchitis", "rippenfraktur" -> "rippenfrakturen"."""
     forms = []
     match = _ADJECTIVE.match(term)
     for stem in (match[1],) if match else ():

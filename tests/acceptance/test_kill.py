@@ -61,7 +61,8 @@ def worked(gateway: Gateway) -> int:
 
 
 def all_ended(gateway: Gateway) -> bool | None:
-    """Whether no run is queued or running."""
+    """Whether no run is queued or running; none may have failed."""
+    assert gateway.rows("SELECT id, reason FROM run WHERE status = 'failed'") == []
     return not gateway.rows("SELECT 1 FROM run WHERE status IN ('queued', 'running') LIMIT 1") or None
 
 

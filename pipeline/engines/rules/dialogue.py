@@ -172,6 +172,10 @@ _ENDED = re.compile(
 )
 
 
+_ONLY = re.compile(r"^(?:nur|aber|sondern|bloß|eher|höchstens|außer|dafür)\b", re.IGNORECASE)
+_SIDE_ONLY = re.compile(r"(?:eher |nur |mehr )?(?:links|rechts|beidseits|vorne|hinten|oben|unten)", re.IGNORECASE)
+
+
 def _denied(
     speaker: segments.Speaker, topic: str, rest: str, evidence: tuple[results.Evidence, ...], answer: Utterance
 ) -> Iterator[Utterance]:
@@ -183,7 +187,9 @@ def _denied(
             yield replace(answer, text=rest)
         else:
             yield Utterance(speaker, rest, evidence, question=topic, is_negative=True)
-    elif features.of(rest).weight and len(rest.split()) > 2:
+    elif _SIDE_ONLY.fullmatch(rest):
+        yield Utterance(speaker, f"nein, {rest}", evidence, question=topic)
+    elif features.of(rest).symptoms or _ONLY.match(rest) or (features.of(rest).weight and len(rest.split()) > 2):
         yield Utterance(speaker, "", evidence, question=topic, is_negative=True)
         yield replace(answer, text=rest)
     else:
