@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import itertools
 import json
+import math
 import os
 import platform
 import re
@@ -18,9 +20,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from fhir_gateway import errors
 from fhir_gateway.demo import gateway_process, record_system
@@ -31,7 +32,7 @@ from pipeline.evaluation import cases
 from pipeline.grounding import gate
 from pipeline.stages import bill, check, code, read_document, scribe, summarise
 
-CASE = "polytrauma"
+CASE = cases.named("polytrauma")
 ROUNDS = 5  # the median is taken of so many, after one that is not counted
 END_SECONDS = 600.0  # for all runs together; more than this is a fault
 POLL_SECONDS = 0.005
@@ -40,16 +41,11 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 #: The caches whose keys are sentences of a consultation; the other caches hold tables.
-_TEXT_CACHES = [
-    found
-    for module in (features, gate)
-    for found in vars(module).values()
-    if hasattr(found, "cache_parameters") and found.cache_parameters()["maxsize"] is not None
-]
+_CACHES = [found for module in (features, gate) for found in vars(module).values() if hasattr(found, "cache_clear")]
+_TEXT_CACHES = [cache for cache in _CACHES if cache.cache_parameters()["maxsize"] is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """A transaction that the gateway took: when, in seconds since 1970, how long its answer took, and its encounter."""
 
     at: float
@@ -60,12 +56,12 @@ class Sent:
 def transcript(number: int) -> str:
     """The case's words with one of our own at the end of each sentence: no two runs share a sentence."""
     word = "q" + "".join("aeioubdfgk"[int(digit)] for digit in f"{number:03}")
-    return re.sub(r"(?<=\w)(?=[.?!](?:\s|$))", f" {word}", cases.named(CASE).transcript)
+    return re.sub(r"(?<=\w)(?=[.?!](?:\s|$))", f" {word}", CASE.transcript)
 
 
 def transaction(number: int) -> Json:
     """The case as a record system sends it, for a patient of its own."""
-    made = consultation_to_fhir.bundle(cases.named(CASE).consultation, text=transcript(number))
+    made = consultation_to_fhir.bundle(CASE.consultation, text=transcript(number))
     patient = next(entry["resource"] for entry in made["entry"] if entry["resource"]["resourceType"] == "Patient")
     patient["identifier"][0]["value"] = f"benchmark-{number}"
     return made
@@ -81,7 +77,7 @@ def through_the_stages() -> dict[str, tuple[float, float]]:
         taken[stage] = (1000 * (time.process_time() - cpu), 1000 * (time.perf_counter() - wall))
         return made
 
-    said = cases.named(CASE).consultation
+    said = CASE.consultation
     source = said.sources[0].model_copy(update={"content": transcript(0).encode()})
     said = said.model_copy(update={"sources": (source,)})
     read = timed("read", read_document.run, said)
@@ -95,23 +91,20 @@ def through_the_stages() -> dict[str, tuple[float, float]]:
 
 def in_process() -> Json:
     """Medians by stage with nothing remembered of the text, and the processor time of a text met before."""
-    first = through_the_stages()
-    again = [through_the_stages() for _ in range(ROUNDS)]
-    fresh = []
-    for _ in range(ROUNDS):
-        for cache in _TEXT_CACHES:
+    times: dict[str, list[dict[str, tuple[float, float]]]] = {"first": [through_the_stages()], "again": [], "fresh": []}
+    for kind in ROUNDS * ["again"] + ROUNDS * ["fresh"]:
+        for cache in _TEXT_CACHES if kind == "fresh" else ():
             cache.cache_clear()
-        fresh.append(through_the_stages())
-    rows = {
-        stage: {
-            "cpu_ms": statistics.median(taken[stage][0] for taken in fresh),
-            "wall_ms": statistics.median(taken[stage][1] for taken in fresh),
-            "cpu_again_ms": statistics.median(taken[stage][0] for taken in again),
-            "cpu_first_ms": first[stage][0],
-        }
-        for stage in first
+        times[kind].append(through_the_stages())
+    columns = {
+        "cpu_ms": ("fresh", 0),
+        "wall_ms": ("fresh", 1),
+        "cpu_again_ms": ("again", 0),
+        "cpu_first_ms": ("first", 0),
     }
-    rows["total"] = {name: sum(row[name] for row in rows.values()) for name in rows["read"]}
+    rows = {stage: {name: statistics.median(taken[stage][place] for taken in times[kind])
+                    for name, (kind, place) in columns.items()} for stage in times["first"][0]}  # fmt: skip
+    rows["total"] = {name: sum(row[name] for row in rows.values()) for name in columns}
     return rows
 
 
@@ -132,10 +125,8 @@ def is_idle(database: sqlite3.Connection) -> bool:
 
 
 def has_claim(database: sqlite3.Connection, encounter: str) -> bool:
-    query = (
-        "SELECT 1 FROM resource_version v JOIN index_reference i ON i.rk = v.rk "
-        "WHERE v.type = 'Claim' AND i.parameter = 'encounter' AND i.target_id = ?"
-    )
+    query = """SELECT 1 FROM resource_version v JOIN index_reference i ON i.rk = v.rk
+        WHERE v.type = 'Claim' AND i.parameter = 'encounter' AND i.target_id = ?"""
     return database.execute(query, (encounter,)).fetchone() is not None
 
 
@@ -189,28 +180,28 @@ def at_once(system: record_system.RecordSystem, database: sqlite3.Connection, ru
     made = [transaction(ROUNDS + 1 + number) for number in range(runs)]
     start = threading.Barrier(runs)
 
-    def post(one: Json) -> Sent | None:
+    def post(one: Json) -> list[Sent]:
         start.wait()
         with contextlib.suppress(errors.GatewayError):
-            return send(system, one)
-        return None
+            return [send(system, one)]
+        return []
 
     cpu = processor_seconds(system.gateway)
     with ThreadPoolExecutor(runs) as pool:
-        answers = list(pool.map(post, made))
-    taken = [sent for sent in answers if sent is not None]
+        taken = list(itertools.chain.from_iterable(pool.map(post, made)))
     wait_for(system.gateway, lambda: is_idle(database))
     ends = [ended(database, sent) for sent in taken]
     seconds = sorted(wall for _state, wall, _own in ends)
+    status = Path(f"/proc/{system.gateway.process.pid}/status").read_text("ascii")
     whole = max(sent.at + end[1] for sent, end in zip(taken, ends, strict=True)) - min(sent.at for sent in taken)
     return {
-        "posted": runs, "not_accepted": runs - len(taken), "states": dict(Counter(state for state, _wall, _own in ends)),
+        "posted": runs, "not_accepted": runs - len(taken), "states": dict(Counter(end[0] for end in ends)),
         "claims": sum(has_claim(database, sent.encounter) for sent in taken),
         "seconds": whole, "runs_per_second": len(taken) / whole,
         "answer_p50_s": statistics.median(sent.answered for sent in taken),
-        "completed_p50_s": statistics.median(seconds), "completed_p95_s": seconds[int(0.95 * (len(seconds) - 1))],
+        "completed_p50_s": statistics.median(seconds), "completed_p95_s": seconds[math.ceil(0.95 * len(seconds)) - 1],
         "gateway_cpu_ms_per_run": 1000 * (processor_seconds(system.gateway) - cpu) / runs,
-        "gateway_peak_mib": peak_mib(system.gateway),
+        "gateway_peak_mib": int(status.partition("VmHWM:")[2].split()[0]) / 1024,
     }  # fmt: skip
 
 
@@ -220,31 +211,17 @@ def processor_seconds(gateway: gateway_process.Gateway) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def peak_mib(gateway: gateway_process.Gateway) -> float:
-    """The most memory that the gateway process ever had resident; needs Linux."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{gateway.process.pid}/status").read_text(), re.MULTILINE)
-    return int(found[1]) / 1024 if found else 0.0
-
-
-def machine() -> Json:
-    """What the figures depend on, but for the load, which is that of the minute before."""
-    return {"cores": os.cpu_count(), "python": platform.python_version(), "load": round(os.getloadavg()[0], 1)}
-
-
 def show(title: str, head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    """A table in Markdown."""
+    """A table in Markdown, figures with the digits that are worth reading."""
     print(f"\n{title}\n\n| {' | '.join(head)} |\n|---{'|---:' * (len(head) - 1)}|")
     for row in rows:
-        print(f"| {' | '.join(map(told, row))} |")
+        print(f"| {' | '.join(told(cell) for cell in row)} |")
 
 
 def told(value: object) -> str:
-    """A figure with the digits that are worth reading; a name without its underscores."""
-    if isinstance(value, dict):
-        return ", ".join(f"{count} {state}" for state, count in value.items())
     if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 100 else f"{value:.2g}" if value < 1 else f"{value:.3g}"
-    return str(value).replace("_", " ")
+        return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+    return str(value).strip("{}").replace("'", "").replace("_", " ")
 
 
 def show_all(found: Json) -> None:
@@ -267,7 +244,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=50, help="runs that are posted at once")
     parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
-    measured: Json = {"machine": machine(), "in_process": in_process()}
+    machine = {"cores": os.cpu_count(), "Python": platform.python_version(), "load": round(os.getloadavg()[0], 1)}
+    measured: Json = {"machine": machine, "in_process": in_process()}
     with gateway_process.running() as gateway, record_system.RecordSystem(gateway) as system:
         file = gateway.log.parent / "data" / "gateway.sqlite"
         with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:

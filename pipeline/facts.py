@@ -25,7 +25,8 @@ class Measured:
 
 #: A danger that is spoken of is no illness, nor is what would have to happen first.
 _FEARED = re.compile(
-    r"risiko|gefahr|\bschütz|\bschutz\b|verhinder|vorbeug|\bdroht|^(?:wenn|falls|sollte)\b", re.IGNORECASE
+    r"\bangst\b|befürcht|\bsorge|internet|gelesen|google|risiko|gefahr|\bschütz|\bschutz\b|verhinder|vorbeug|\bdroht|^(?:wenn|falls|sollte)\b",
+    re.IGNORECASE,
 )
 
 

@@ -163,7 +163,8 @@ def _denied_there(statement: results.Statement, said: str) -> str | None:
     if sources and overlap == len(stems) and all(_is_denied(piece) for piece in sources):
         return "Der Beleg verneint."
     answered = re.search(r"\b(?:ja|doch|jo)\b", f"{said} {statement.text}", re.IGNORECASE) is None
-    if sources and answered and all(piece.endswith("?") for piece in sources) and _NO.search(said):
+    is_question_only = overlap == len(stems) and all(piece.endswith("?") for piece in sources)
+    if sources and answered and is_question_only and _NO.search(said):
         return "Der Beleg ist eine verneinte Frage."
     if statement.section == "A" and sources and all(polarity.is_uncertain(piece) for piece in sources):
         return None if polarity.is_uncertain(statement.text) else "Der Beleg ist unsicher."

@@ -80,7 +80,8 @@ def run(
 def _findings(known: _Situation, gaps: list[str]) -> Iterator[results.PrescribingWarning]:
     for rule in rules.all_rules():
         for drug in known.taken:
-            if not drug.is_topical and _matches(drug.mention, rule.drug):
+            acts = not drug.is_topical or rule.kind == "allergy"
+            if acts and _matches(drug.mention, rule.drug):
                 yield from _apply(rule, drug, known, gaps)
 
 

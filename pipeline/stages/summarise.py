@@ -13,7 +13,7 @@ from terminology.german import vocabulary
 
 _DRAFT = "Diese Zusammenfassung ist ein Entwurf und wird noch ärztlich geprüft."
 _NOTHING = "Im Gespräch wurden keine medizinischen Angaben festgehalten."
-_NO_MORE = "Mehr wurde zu Diagnose und Behandlung nicht festgehalten."
+_NO_MORE = "Mehr wurde in diesem Gespräch nicht festgehalten."
 _MOST = 3  # complaints, diagnoses or steps named in one sentence
 
 _STEPS = {

@@ -19,7 +19,6 @@ def test_names_are_unique_and_found() -> None:
         cases.named("nothing")
 
 
-# fails until fixed: polytrauma asks for S36.01 or S36.08, which the starter catalogue does not hold
 @pytest.mark.parametrize("case", BUNDLED, ids=lambda case: case.name)
 def test_a_case_is_whole(case: cases.Case) -> None:
     assert case.title and case.about and case.transcript.strip()

@@ -87,7 +87,6 @@ def test_drug_drug(note: Note, visit: Visit, plan: str, fires: bool) -> None:
         ("Penicillinallergie", "Amoxicillin 1000 mg verordnet.", True),
         ("Penicillin", "Clindamycin 600 mg verordnet.", False),
         ("Pollen", "Amoxicillin 1000 mg verordnet.", False),
-        # fails until fixed: allergy:local_anaesthetic resolves to no group
         ("Lokalanästhetika", "Lidocain 100 mg verordnet.", True),
     ],
 )
@@ -269,7 +268,6 @@ def test_one_hazard_is_told_once_the_worst_first(note: Note, visit: Visit) -> No
     assert ranks == sorted(ranks) and ranks[0] == 0
 
 
-# fails until fixed: "statt" stops the drug before it and lets the one after it go on
 @pytest.mark.parametrize(
     "plan",
     ["Apixaban 5 mg statt Phenprocoumon.", "Statt Phenprocoumon nehmen Sie Apixaban 5 mg.", "Apixaban statt Marcumar."],
@@ -280,7 +278,6 @@ def test_instead_of_stops_the_drug_that_follows(note: Note, visit: Visit, plan: 
     assert [drug.ingredients for drug in safety.drugs] == [("Apixaban",)]
 
 
-# fails until fixed: a negation about how to take a drug takes the drug out of the check, and no warning comes
 @pytest.mark.parametrize(
     "plan",
     [
@@ -294,7 +291,6 @@ def test_how_not_to_take_a_drug_does_not_stop_it(note: Note, visit: Visit, plan:
     assert fired(check.run(visit(record=record), NOTHING, note(("P", plan))), "drug-drug", "Ibuprofen", "Apixaban")
 
 
-# fails until fixed: any word for a spray or an ointment up to the next drug makes a tablet topical
 @pytest.mark.parametrize(
     "plan", ["Ibuprofen 400 mg dreimal täglich, dazu ein Nasenspray.", "Ibuprofen 400 mg und eine Salbe für das Knie."]
 )
@@ -303,7 +299,6 @@ def test_a_spray_beside_a_tablet_does_not_make_it_topical(note: Note, visit: Vis
     assert fired(check.run(visit(record=record), NOTHING, note(("P", plan))), "drug-drug", "Ibuprofen", "Apixaban")
 
 
-# fails until fixed: only allergies that a rule of the table names are held against anything
 @pytest.mark.parametrize(
     ("allergy", "plan"),
     [
@@ -317,7 +312,6 @@ def test_an_allergy_against_the_very_drug_is_found(note: Note, visit: Visit, all
     assert any(warning.kind == "allergy" for warning in safety.warnings)
 
 
-# fails until fixed: the code of an allergy is not read, and an allergy that nobody can resolve is no gap
 @pytest.mark.parametrize(("text", "atc"), [("siehe Kode", "J01CA04"), ("Wunderol", None)])
 def test_no_allergy_is_passed_over_in_silence(note: Note, visit: Visit, text: str, atc: str | None) -> None:
     allergies = (consultation.Allergy(id="a1", text=text, atc=atc),)

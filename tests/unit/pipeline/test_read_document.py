@@ -48,7 +48,6 @@ def test_labelled_transcripts(text: str) -> None:
     assert not any(segment.speaker_inferred for segment in read(source(text.encode())))
 
 
-# fails until fixed: a label without a colon is read as words
 def test_a_label_after_a_timestamp_needs_no_colon() -> None:
     assert spoken("00:12 Arzt\nWas führt Sie her?\n00:15 Patient\nIch habe seit gestern Fieber.") == TALK
 
@@ -80,7 +79,6 @@ def test_subtitles_give_their_times_to_the_next_line() -> None:
     assert [(s.speaker, s.start_ms, s.end_ms) for s in found] == [("doctor", 1000, 4000), ("patient", 5000, 8000)]
 
 
-# fails until fixed: the numbers of subtitles become utterances
 def test_the_numbers_of_subtitles_are_nobodys_words() -> None:
     text = (
         "1\n00:00:01,000 --> 00:00:04,000\nArzt: Was führt Sie her?\n\n"

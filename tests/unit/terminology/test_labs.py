@@ -48,7 +48,6 @@ def test_several_values_stay_apart() -> None:
         "Kalium kontrollieren wir in 2 Wochen",
         "Kalium",
         "Das Kalium hat sich nach der Umstellung der Medikamente deutlich gebessert, Termin 14 Uhr",
-        # fails until fixed: the day of a date is read as the value
         "Kreatinin vom 12.5.",
     ],
 )

@@ -22,7 +22,6 @@ def texts(spans: list[sentences.Span]) -> list[str]:
         ("Schmerzmittel, z. B. Ibuprofen, meiden.", ["Schmerzmittel, z. B. Ibuprofen, meiden."]),
         ("Das war Dr. Muster. Er kam spät.", ["Das war Dr. Muster.", "Er kam spät."]),
         ("Er nimmt ca. 5 Tabletten.", ["Er nimmt ca. 5 Tabletten."]),
-        # fails until fixed: "n." and "a." end a sentence, which tears "Z. n." and "V. a." from what they speak of
         ("Z. n. Appendektomie. Sonst gesund.", ["Z. n. Appendektomie.", "Sonst gesund."]),
         ("V. a. Pneumonie. Röntgen folgt.", ["V. a. Pneumonie.", "Röntgen folgt."]),
         ("Am 3. Mai kam er. Dann ging er.", ["Am 3. Mai kam er.", "Dann ging er."]),

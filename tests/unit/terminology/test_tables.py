@@ -193,7 +193,6 @@ def test_conditions_of_rules_are_codes_or_known_allergies() -> None:
                 assert ICD_PREFIX.fullmatch(wanted), f"{rule.id}: {wanted}"
 
 
-# fails until fixed: allergy:local_anaesthetic and allergy:contrast name no group of drugs/allergy_groups
 def test_allergies_of_rules_have_names() -> None:
     wanted = {
         (rule.id, name) for rule in drug_rules.all_rules() for name in rule.conditions if name.startswith("allergy:")
@@ -225,7 +224,6 @@ def test_codes_are_terminal_in_form() -> None:
         assert not (low and high) or int(low) <= int(high), row["code"]
 
 
-# fails until fixed: icd10gm/terms leads to S36.01 and S36.08, which icd10gm/codes does not hold
 @pytest.mark.parametrize(
     ("name", "columns"),
     [
