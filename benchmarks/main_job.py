@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import json
 import math
 import os
@@ -54,7 +53,7 @@ class Sent(NamedTuple):
 
 
 def transcript(number: int) -> str:
-    """The case's words with one of our own at the end of each sentence: no two runs share a sentence."""
+    """The case's words with a made-up one at the end of each sentence, so that little is remembered between runs."""
     word = "q" + "".join("aeioubdfgk"[int(digit)] for digit in f"{number:03}")
     return re.sub(r"(?<=\w)(?=[.?!](?:\s|$))", f" {word}", CASE.transcript)
 
@@ -77,9 +76,8 @@ def through_the_stages() -> dict[str, tuple[float, float]]:
         taken[stage] = (1000 * (time.process_time() - cpu), 1000 * (time.perf_counter() - wall))
         return made
 
-    said = CASE.consultation
-    source = said.sources[0].model_copy(update={"content": transcript(0).encode()})
-    said = said.model_copy(update={"sources": (source,)})
+    source = CASE.consultation.sources[0].model_copy(update={"content": transcript(0).encode()})
+    said = CASE.consultation.model_copy(update={"sources": (source,)})
     read = timed("read", read_document.run, said)
     note = timed("scribe", scribe.run, said, read)
     timed("summarise", summarise.run, said, read, note)
@@ -96,12 +94,8 @@ def in_process() -> Json:
         for cache in _TEXT_CACHES if kind == "fresh" else ():
             cache.cache_clear()
         times[kind].append(through_the_stages())
-    columns = {
-        "cpu_ms": ("fresh", 0),
-        "wall_ms": ("fresh", 1),
-        "cpu_again_ms": ("again", 0),
-        "cpu_first_ms": ("first", 0),
-    }
+    columns = {"cpu_ms": ("fresh", 0), "wall_ms": ("fresh", 1),
+               "cpu_again_ms": ("again", 0), "cpu_first_ms": ("first", 0)}  # fmt: skip
     rows = {stage: {name: statistics.median(taken[stage][place] for taken in times[kind])
                     for name, (kind, place) in columns.items()} for stage in times["first"][0]}  # fmt: skip
     rows["total"] = {name: sum(row[name] for row in rows.values()) for name in columns}
@@ -120,8 +114,7 @@ def wait_for(gateway: gateway_process.Gateway, is_there: Callable[[], bool]) -> 
 
 def is_idle(database: sqlite3.Connection) -> bool:
     """Whether no run is under way. Watching the file costs the gateway nothing; asking over HTTP would."""
-    query = "SELECT 1 FROM run WHERE status IN ('waiting', 'queued', 'running')"
-    return database.execute(query).fetchone() is None
+    return database.execute("SELECT 1 FROM run WHERE status IN ('waiting', 'queued', 'running')").fetchone() is None
 
 
 def has_claim(database: sqlite3.Connection, encounter: str) -> bool:
@@ -146,12 +139,9 @@ def ended(database: sqlite3.Connection, sent: Sent) -> tuple[str, float, dict[st
 
 
 def one_run(system: record_system.RecordSystem, database: sqlite3.Connection, number: int) -> Json:
-    """One run with nothing else under way. The stages of a group run side by side, so their sum counts some time twice;
-    `engine_share_at_most` counts the longest of each group only.
-    """
+    """One run with nothing else under way; `engine_share_at_most` takes of stages side by side the longest only."""
     made, cpu = transaction(number), processor_seconds(system.gateway)
-    begun = time.perf_counter()
-    sent = send(system, made)
+    begun, sent = time.perf_counter(), send(system, made)
     wait_for(system.gateway, lambda: has_claim(database, sent.encounter))
     assert system.read("Claim", encounter=f"Encounter/{sent.encounter}")["entry"], "the Claim is not readable"
     claim = time.perf_counter() - begun
@@ -178,17 +168,16 @@ def one_by_one(system: record_system.RecordSystem, database: sqlite3.Connection)
 def at_once(system: record_system.RecordSystem, database: sqlite3.Connection, runs: int) -> Json:
     """All posted in the same moment, each by a thread of its own."""
     made = [transaction(ROUNDS + 1 + number) for number in range(runs)]
-    start = threading.Barrier(runs)
+    start, taken = threading.Barrier(runs), list[Sent]()
 
-    def post(one: Json) -> list[Sent]:
+    def post(one: Json) -> None:
         start.wait()
         with contextlib.suppress(errors.GatewayError):
-            return [send(system, one)]
-        return []
+            taken.append(send(system, one))
 
     cpu = processor_seconds(system.gateway)
     with ThreadPoolExecutor(runs) as pool:
-        taken = list(itertools.chain.from_iterable(pool.map(post, made)))
+        list(pool.map(post, made))
     wait_for(system.gateway, lambda: is_idle(database))
     ends = [ended(database, sent) for sent in taken]
     seconds = sorted(wall for _state, wall, _own in ends)
@@ -220,12 +209,11 @@ def show(title: str, head: tuple[str, ...], rows: Iterable[tuple[object, ...]]) 
 
 def told(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+        return f"{value:,.0f}" if value >= 10 else f"{value:.3g}"
     return str(value).strip("{}").replace("'", "").replace("_", " ")
 
 
 def show_all(found: Json) -> None:
-    """Everything measured."""
     print(", ".join(f"{name} {value}" for name, value in found["machine"].items()))
     head = ("stage", "processor ms", "wall ms", "processor ms, same text again", "processor ms, first in process")
     rows = [(stage, *row.values()) for stage, row in found["in_process"].items()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +17,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import fhir_gateway
-from fhir_gateway import errors, lock, metrics, settings
+from fhir_gateway import errors, lock, logs, metrics, settings
 from fhir_gateway.ehr import client as ehr_client
 from fhir_gateway.mllp import server as mllp_server
 from fhir_gateway.rest import router
-from fhir_gateway.runs import register, slots, trigger, workflow
+from fhir_gateway.runs import slots, trigger, workflow
 from fhir_gateway.store import codec, database, resources
 from mappers.results_to_fhir import device
+from pipeline import rehearsal
 from pipeline.engines import rules as rules_engine
 
 ENGINE_NAME = "fhir-gateway"
@@ -100,6 +100,7 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
         else:
             stack.enter_context(lock.held_in_database(url))
         await asyncio.to_thread(database.migrate, url)
+        await asyncio.to_thread(rehearsal.run)
         store = database.Database(url)
         stack.callback(store.close)
         engine = engine_connection(url)
@@ -146,21 +147,7 @@ async def _launch(gateway: Gateway, url: str, engine: sa.Engine) -> None:
     await DBOS.register_queue_async(
         trigger.QUEUE, polling_interval_sec=POLLING_SECONDS, worker_concurrency=gateway.settings.runs.concurrency
     )
-    await _bury_the_dead(gateway)
-
-
-async def _bury_the_dead(gateway: Gateway) -> None:
-    """A run whose workflow crashed its process too often will not be started again: say so on its Task."""
-    dead = await asyncio.to_thread(DBOS.list_workflows, status=["MAX_RECOVERY_ATTEMPTS_EXCEEDED", "ERROR"])
-    workflows = {status.workflow_id for status in dead}
-    for run in await gateway.database.read(register.unfinished):
-        if run.workflow in workflows:
-            await gateway.database.write(functools.partial(_bury, run_id=run.id))
-
-
-def _bury(unit: database.Unit, run_id: str) -> None:
-    reason = "The process ended several times while it worked on this run."
-    register.change(unit, run_id, status="failed", reason=reason)
+    logs.tame()
 
 
 async def _stop(config: settings.Settings) -> None:

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def place(error: BaseException) -> str:
+    """File and line of the innermost frame: where to look, and no content."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
+
+
 class GatewayError(Exception):
     """The gateway could not do what it was asked."""
 

@@ -31,13 +31,18 @@ def configure(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    tame()
+    for name in ("uvicorn.access", "httpx", "httpcore", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("dbos").setLevel(logging.ERROR)
+
+
+def tame() -> None:
+    """Take the libraries' own handlers away, also those that they set up later: their lines go through ours."""
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "dbos"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
-    for name in ("uvicorn.access", "httpx", "httpcore", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("dbos").setLevel(logging.ERROR)
 
 
 def _type_of_exception_only(

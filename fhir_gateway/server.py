@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 
 import structlog
@@ -42,7 +43,10 @@ def serve(config: settings.Settings) -> int:
         )
     )
     try:
-        asyncio.run(server.serve([listener]))
+        with contextlib.suppress(
+            SystemExit
+        ):  # uvicorn's way to say that the start failed; the reason stands in `failure`
+            asyncio.run(server.serve([listener]))
     finally:
         listener.close()
     failure = getattr(application.state, "failure", None)

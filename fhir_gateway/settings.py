@@ -53,7 +53,7 @@ class Database(_Section):
 class Rest(_Section):
     """Limits of the FHIR endpoint."""
 
-    max_body_megabytes: int = Field(50, gt=0, description="A larger request body is answered 413.")
+    max_body_megabytes: int = Field(32, gt=0, description="A larger request body is answered 413.")
     max_bundle_entries: int = Field(2000, gt=0, description="A Bundle with more entries is answered 413.")
     page_size: int = Field(50, gt=0, le=1000, description="Search results a page when the client asks for no _count.")
 

@@ -131,9 +131,18 @@ def _encounter(resource: Resource, coverages: Iterable[Resource]) -> consultatio
         start=_moment(period.get("start")),
         end=_moment(period.get("end")),
         setting="hospital" if code in _HOSPITAL_CLASSES else "practice",
-        contact=_CONTACTS.get(code, "in_person"),
+        contact="phone" if code == "VR" and _is_by_phone(resource) else _CONTACTS.get(code, "in_person"),
         insurance=next((found for found in map(_insurance, coverages) if found is not None), None),
     )
+
+
+def _is_by_phone(encounter: Resource) -> bool:
+    """Whether a virtual contact was a telephone call: Encounter.type says so in its text or in a display."""
+    types = [_mapping(concept) for concept in encounter.get("type", [])]
+    words = [str(c.get("text", "")) for c in types] + [
+        str(x.get("display", "")) for c in types for x in c.get("coding", [])
+    ]
+    return any("telefon" in word.lower() or "phone" in word.lower() for word in words)
 
 
 def _moment(text: object) -> dt.datetime | None:

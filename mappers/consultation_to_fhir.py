@@ -94,6 +94,7 @@ def _encounter(documented: consultation.Consultation) -> Json:
         "resourceType": "Encounter",
         "status": "finished",
         "class": {"system": fhir_names.ACT_CODE, "code": code, "display": display},
+        **({"type": [{"text": "Telefonkontakt"}]} if encounter.contact == "phone" else {}),
         "subject": _reference("patient"),
         "participant": [{"individual": _reference("practitioner")}],
         **({"period": period} if period else {}),

@@ -56,9 +56,10 @@ class Note(Clinical):
 
 
 class PatientSummary(Clinical):
-    """Three to five plain German sentences for the patient."""
+    """Three to five plain German sentences for the patient, and the notice that stands below them until the release."""
 
     sentences: tuple[Statement, ...]
+    notice: str
 
 
 class CodedDiagnosis(Clinical):

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from fhir_gateway import errors, settings
-from fhir_gateway.store import codec, search_index
+from fhir_gateway.store import codec
 
 _PAGES = 20  # pages of one search at most
 
@@ -115,8 +115,7 @@ async def complete(
         patient = await ehr.read(subject)
         if patient is not None:
             merged[subject] = patient
-    _type, patient_id = search_index.split_reference(subject)
-    searches = [f"{resource_type}?{parameter}={patient_id}" for resource_type, parameter in record.items()]
+    searches = [f"{resource_type}?{parameter}={subject}" for resource_type, parameter in record.items()]
     searches.append(f"Coverage?beneficiary={subject}")
     for resources in await asyncio.gather(*(ehr.search(path) for path in searches)):
         for resource in resources:

@@ -91,17 +91,9 @@ async def _answer(gateway: Gateway, route: Route, request: Request) -> Response:
         issue = outcomes.Issue("transient", error.message)
         return requests.json_response(outcomes.outcome(issue), 503, **{"Retry-After": "5"})
     except Exception as error:  # noqa: BLE001 - the last resort: say nothing of the content
-        log.error("unexpected error", interaction=route.name, error=type(error).__name__, at=_place(error))
+        log.error("unexpected error", interaction=route.name, error=type(error).__name__, at=errors.place(error))
         issue = outcomes.Issue("exception", "The gateway failed. The log names the place.")
         return requests.json_response(outcomes.outcome(issue), 500)
-
-
-def _place(error: BaseException) -> str:
-    """File and line of the innermost frame: where to look, and no content."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
 
 
 def _authorise(gateway: Gateway, request: Request) -> None:

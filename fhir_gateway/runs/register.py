@@ -20,7 +20,7 @@ from pipeline import flow
 
 State = Literal["waiting", "queued", "running", "completed", "failed", "cancelled"]
 
-_run, _output = schema.run, schema.stage_output
+_run, _output, _start = schema.run, schema.stage_output, schema.stage_start
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +120,6 @@ def listed(connection: sa.Connection, state: str | None = None, limit: int = 50)
     return [_from_row(row) for row in connection.execute(query)]
 
 
-def unfinished(connection: sa.Connection) -> list[Run]:
-    """The runs that are queued or running."""
-    query = sa.select(_run).where(_run.c.status.in_(("queued", "running"))).order_by(_run.c.number)
-    return [_from_row(row) for row in connection.execute(query)]
-
-
 def waiting_for(connection: sa.Connection, encounter: str) -> list[Run]:
     """The runs that wait for this encounter."""
     query = sa.select(_run).where(_run.c.encounter == encounter, _run.c.status == "waiting").order_by(_run.c.number)
@@ -149,6 +143,22 @@ def is_superseded(connection: sa.Connection, run: Run) -> bool:
     newer = sa.and_(_run.c.encounter == run.encounter, _run.c.number > run.number)
     query = sa.select(sa.literal(1)).where(newer, _run.c.status.not_in(("failed", "cancelled"))).limit(1)
     return connection.execute(query).first() is not None
+
+
+def begin(unit: database.Unit, run_id: str, stage: flow.Stage) -> int:
+    """Note that a stage is begun; how often that has happened without an end."""
+    mine = (_start.c.run == run_id, _start.c.stage == stage)
+    starts = unit.connection.execute(sa.select(_start.c.starts).where(*mine)).scalar_one_or_none()
+    if starts is None:
+        unit.connection.execute(_start.insert().values(run=run_id, stage=stage, starts=1))
+        return 1
+    unit.connection.execute(_start.update().where(*mine).values(starts=starts + 1))
+    return int(starts) + 1
+
+
+def ended(unit: database.Unit, run_id: str, stage: flow.Stage) -> None:
+    """Forget the beginnings of a stage that has finished, or failed in an orderly way."""
+    unit.connection.execute(_start.delete().where(_start.c.run == run_id, _start.c.stage == stage))
 
 
 def save_output(unit: database.Unit, run_id: str, stage: flow.Stage, body: bytes, micros: int, engine: str) -> None:

@@ -226,6 +226,7 @@ async def _write_back(gateway: Gateway, run: register.Run) -> Written:
         billing=billed.billing,
     )
     await gateway.database.write(lambda unit: write_back.store(unit, gateway, run, made))
+    scribe.forget()
     unread = tuple(f"Nicht gelesen: {reason}" for reason in transcript.unread)
     told = write_back.notes(gathered.consultation, note, coding, checked, billed.billing)
     return Written(outputs=write_back.outputs(made), notes=(*unread, *told))
@@ -262,6 +263,7 @@ def finish(
 ) -> None:
     """Keep a stage's output and move the Task on, in one transaction; the last stage completes the run."""
     engine = gateway.engine_version if stage in ENGINE else "gateway"
+    register.ended(unit, run.id, stage)
     register.save_output(unit, run.id, stage, result.model_dump_json().encode(), micros, engine)
     if stage == "deliver" and isinstance(result, Written):
         outcome = register.Outcome(result.outputs, result.notes)

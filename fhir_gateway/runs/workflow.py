@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import sqlalchemy as sa
 import structlog
 from dbos import DBOS, PortableWorkflowError
 from dbos import error as dbos_error
 
+from fhir_gateway import errors
 from fhir_gateway.ehr import client as ehr_client
 from fhir_gateway.runs import register, stages, trigger, write_back
+from fhir_gateway.store import database
 from pipeline import clinical, flow
 
 if TYPE_CHECKING:
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
 APPLICATION_VERSION = "document-encounter-1"
 _REPLACED = "A later source of this encounter started a newer run."
-MAX_RECOVERY_ATTEMPTS = 5  # starts of one workflow by crashed processes before it is dead
+MAX_RECOVERY_ATTEMPTS = 1_000_000  # the engine counts every restart; we count those without progress
+POISONOUS_STARTS = 10  # beginnings of one stage without an end, after which its run is dead
 
 log = structlog.get_logger()
 
@@ -113,7 +116,7 @@ async def _attempted(run_id: str, stage: flow.Stage) -> str | None:
             stage,
         )
     except (dbos_error.DBOSException, PortableWorkflowError) as error:
-        causes = ", ".join(sorted({str(cause) for cause in getattr(error, "errors", ())}))
+        causes = ", ".join(sorted({str(cause).rstrip(".") for cause in getattr(error, "errors", ())}))
         reason = f"The stage {stage} failed {options.attempts} times: {causes or 'see the log'}."
     return await DBOS.run_step_async({"name": f"end-{stage}"}, _end, run_id, stage, "failed", reason)
 
@@ -126,6 +129,9 @@ async def _step(run_id: str, stage: flow.Stage) -> str | None:
         return None
     if superseded:
         return await _end(run_id, stage, "cancelled", _REPLACED)
+    starts = await gateway.database.write(lambda unit: register.begin(unit, run_id, stage))
+    if starts > POISONOUS_STARTS:
+        return await _end(run_id, stage, "failed", f"The process ended {starts - 1} times while it worked on {stage}.")
     try:
         result, micros = await _work(gateway, run, stage)
     except write_back.Superseded:
@@ -134,7 +140,8 @@ async def _step(run_id: str, stage: flow.Stage) -> str | None:
         return await _end(run_id, stage, "failed", error.reason)
     except Exception as error:  # noqa: BLE001 - its text may quote the patient: only its type goes on
         gateway.metrics.stage_failures.labels(stage).inc()
-        log.warning("stage failed", run=run_id, stage=stage, error=type(error).__name__)
+        log.warning("stage failed", run=run_id, stage=stage, error=type(error).__name__, at=errors.place(error))
+        await gateway.database.write(lambda unit: register.ended(unit, run_id, stage))
         raise StageFailed(stages.public_reason(error)) from None
     await gateway.database.write(lambda unit: stages.finish(unit, gateway, run, stage, result, micros))
     gateway.metrics.stage_seconds.labels(stage).observe(micros / 1_000_000)
@@ -149,17 +156,22 @@ def _look(connection: sa.Connection, run_id: str, stage: flow.Stage) -> tuple[re
 
 async def _work(gateway: Gateway, run: register.Run, stage: flow.Stage) -> tuple[stages.Result, int]:
     """The stage's result and its own time in microseconds; a stage that needs the engine waits for a slot first."""
-    slot = gateway.slots.hold(priority=0) if stage in stages.ENGINE else contextlib.nullcontext()
+    slot = gateway.slots.hold(priority=run.number) if stage in stages.ENGINE else contextlib.nullcontext()
     async with slot, asyncio.timeout(gateway.settings.runs.stage_seconds):
         begun = time.perf_counter()
         result = await stages.WORK[stage](gateway, run)
         return result, int((time.perf_counter() - begun) * 1_000_000)
 
 
+def _close(unit: database.Unit, run_id: str, stage: str, state: register.State, reason: str) -> None:
+    register.change(unit, run_id, status=state, stage=stage, reason=reason)
+    register.ended(unit, run_id, cast("flow.Stage", stage))
+
+
 async def _end(run_id: str, stage: str, state: register.State, reason: str) -> str:
     """Write the run's last state with its reason, which stands in our own tables and not in the engine's."""
     gateway = _bound()
-    await gateway.database.write(lambda unit: register.change(unit, run_id, status=state, stage=stage, reason=reason))
+    await gateway.database.write(lambda unit: _close(unit, run_id, stage, state, reason))
     gateway.metrics.runs.labels(state).inc()
     log.warning("run ended", run=run_id, stage=stage, state=state)
     return state

@@ -120,6 +120,15 @@ stage_output = sa.Table(
     sa.Column("engine", sa.String(128), nullable=False),
 )
 
+#: How often a stage was begun and neither finished nor failed: its process ended under it.
+stage_start = sa.Table(
+    "stage_start",
+    metadata,
+    sa.Column("run", sa.String(36), primary_key=True),
+    sa.Column("stage", sa.String(16), primary_key=True),
+    sa.Column("starts", sa.Integer, nullable=False),
+)
+
 #: The version of each resource that a record system already has.
 delivered = sa.Table(
     "delivered",

@@ -54,13 +54,15 @@ def build(
         documented,
         *summaries,
         provenance.build(surroundings, reference(documented), note.statements, others),
-        *(
-            provenance.build(surroundings, reference(resource), summary.sentences if summary else (), ())
-            for resource in summaries
-        ),
+        *(provenance.build(surroundings, reference(resource), _evidenced(summary), ()) for resource in summaries),
     ]
     deep_check(made)
     return made
+
+
+def _evidenced(summary: results.PatientSummary | None) -> list[results.Statement]:
+    """The sentences that rest on something; "nothing was said" rests on nothing."""
+    return [sentence for sentence in summary.sentences if sentence.evidence] if summary else []
 
 
 def deep_check(resources: Iterable[links.Json]) -> None:

@@ -43,9 +43,14 @@ def summary(surroundings: links.Links, told: results.PatientSummary) -> links.Js
     """The summary for the patient, preliminary."""
     section = {
         "title": "Zusammenfassung für die Patientin oder den Patienten",
-        "text": _narrative(_items("p", told.sentences)),
+        "text": _narrative(f"{_items('p', told.sentences)}{notice(told.notice)}"),
     }
     return _composition(surroundings, "summary", SUMMARY_TYPE, "Patientenzusammenfassung (Entwurf)", [section])
+
+
+def notice(text: str) -> str:
+    """The paragraph that says that this is a draft. It makes no statement, and the release takes it away."""
+    return f'<p class="notice">{html.escape(text, quote=False)}</p>'
 
 
 def _composition(
@@ -100,7 +105,9 @@ def _items(tag: str, statements: Iterable[results.Statement]) -> str:
 
 def _sources(statement: results.Statement) -> str:
     numbers = sorted({evidence.segment for evidence in statement.evidence if evidence.segment is not None})
-    return f"Segment {', '.join(str(number) for number in numbers)}" if numbers else "Akte"
+    if numbers:
+        return f"Segment {', '.join(str(number) for number in numbers)}"
+    return "Akte" if statement.evidence else "Hinweis"
 
 
 def _narrative(body: str) -> links.Json:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mappers import fhir_names
 from mappers.results_to_fhir import condition, links
 
@@ -17,6 +19,7 @@ def composition(draft: links.Json, practitioner: str, at: str) -> links.Json:
     """The Composition as final, attested by the practitioner."""
     final = {
         **_tagged(draft),
+        "section": [_without_notice(section) for section in draft["section"]],
         "status": "final",
         "title": draft["title"].removesuffix(" (Entwurf)"),
         "attester": [{"mode": "professional", "time": at, "party": {"reference": practitioner}}],
@@ -24,6 +27,14 @@ def composition(draft: links.Json, practitioner: str, at: str) -> links.Json:
     order = ("resourceType", "id", "meta", "language", "identifier", "status", "type", "subject", "encounter", "date",
              "author", "title", "attester", "relatesTo", "section")  # fmt: skip
     return {name: final[name] for name in order if name in final}
+
+
+_NOTICE = re.compile(r'<p class="notice">.*?</p>')
+
+
+def _without_notice(section: links.Json) -> links.Json:
+    text = section["text"]
+    return {**section, "text": {**text, "div": _NOTICE.sub("", text["div"])}}
 
 
 def result(draft: links.Json) -> links.Json | None:

@@ -157,9 +157,9 @@ def _denied_there(statement: results.Statement, said: str) -> str | None:
     stems = _stems(statement.text)
     if not stems:
         return None
-    pieces = [span.text for sentence in sentences.split(said) for span in sentences.clauses(sentence.text)]
-    overlap = max((len(stems & _stems(piece)) for piece in pieces), default=0)
-    sources = [piece for piece in pieces if overlap and len(stems & _stems(piece)) == overlap]
+    pieces = _pieces(said)
+    overlap = max((len(stems & own) for _piece, own in pieces), default=0)
+    sources = [piece for piece, own in pieces if overlap and len(stems & own) == overlap]
     if sources and overlap == len(stems) and all(_is_denied(piece) for piece in sources):
         return "Der Beleg verneint."
     answered = re.search(r"\b(?:ja|doch|jo)\b", f"{said} {statement.text}", re.IGNORECASE) is None
@@ -169,6 +169,19 @@ def _denied_there(statement: results.Statement, said: str) -> str | None:
     if statement.section == "A" and sources and all(polarity.is_uncertain(piece) for piece in sources):
         return None if polarity.is_uncertain(statement.text) else "Der Beleg ist unsicher."
     return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _pieces(said: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    """The clauses of what was said, each with the stems of its words."""
+    spans = (span for sentence in sentences.split(said) for span in sentences.clauses(sentence.text))
+    return tuple((span.text, _stems(span.text)) for span in spans)
+
+
+def forget() -> None:
+    """Drop what is remembered of the texts of earlier runs."""
+    for cache in (repaired, _values, _drugs, _pieces):
+        cache.cache_clear()
 
 
 def _is_denied(piece: str) -> bool:

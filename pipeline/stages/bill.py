@@ -90,15 +90,9 @@ def _proposals(
         wanted[code] = ("Kontakt in diesem Behandlungsfall.", first.evidence)
     for statement in note.statements:
         if statement.section in ("O", "P", "A") and statement.polarity == "affirmed":
-            for service in catalogue.services():
-                codes = service.ebm if schedule == "EBM" else service.goae
-                if (
-                    codes
-                    and service.cue.search(statement.text)
-                    and not (service.not_cue and service.not_cue.search(statement.text))
-                ):
-                    for code in codes:
-                        wanted.setdefault(code, (f"{service.title}: „{statement.text}“", statement.evidence))
+            for service in catalogue.services_in(statement.text):
+                for code in service.ebm if schedule == "EBM" else service.goae:
+                    wanted.setdefault(code, (f"{service.title}: „{statement.text}“", statement.evidence))
     examined = [s for s in note.section("O") if s.polarity in ("affirmed", "negated")]
     if schedule == "GOÄ" and known.contact != "phone" and examined and not {"5", "6", "7", "8"} & wanted.keys():
         wanted["5"] = ("Symptombezogene Untersuchung dokumentiert.", examined[0].evidence)

@@ -13,7 +13,8 @@ from terminology.german import vocabulary
 
 _DRAFT = "Diese Zusammenfassung ist ein Entwurf und wird noch ärztlich geprüft."
 _NOTHING = "Im Gespräch wurden keine medizinischen Angaben festgehalten."
-_NO_MORE = "Mehr wurde in diesem Gespräch nicht festgehalten."
+_NO_MORE = ("Mehr wurde in diesem Gespräch nicht festgehalten.", "Bei Fragen wenden Sie sich bitte an Ihre Praxis.")
+_FEWEST = 3  # sentences
 _MOST = 3  # complaints, diagnoses or steps named in one sentence
 
 _STEPS = {
@@ -43,21 +44,15 @@ def run(
     documented: consultation.Consultation, transcript: segments.Transcript, note: results.Note
 ) -> results.PatientSummary:
     """The summary of a note; it says only what the note says."""
-    sentences = [
-        found
-        for found in (_complaints(note), _diagnoses(note), _medication(note), _steps(note), _follow_up(note))
-        if found
-    ][:4]
-    if not sentences:
-        sentences = [(_NOTHING, ())]
-    if len(sentences) == 1:
-        sentences.append((_NO_MORE, ()))
-    sentences.append((_DRAFT, ()))
+    parts = (_complaints(note), _diagnoses(note), _medication(note), _steps(note), _follow_up(note))
+    sentences = [part for part in parts if part is not None] or [(_NOTHING, ())]
+    sentences += [(text, ()) for text in _NO_MORE[: _FEWEST - len(sentences)]] if len(sentences) < _FEWEST else []
     return results.PatientSummary(
         sentences=tuple(
             results.Statement(id=f"p{number}", section="P", text=text, polarity="affirmed", evidence=evidence)
             for number, (text, evidence) in enumerate(sentences, start=1)
-        )
+        ),
+        notice=_DRAFT,
     )
 
 

@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from terminology import tables
+from terminology.german import vocabulary
 
 Schedule = Literal["EBM", "GOÄ"]
 
@@ -149,6 +150,22 @@ def services() -> tuple[Service, ...]:
         )
         for row in tables.rows("billing/services")
     )
+
+
+@functools.cache
+def _service_cues() -> vocabulary.Lexicon:
+    rows = [{"cue": service.cue.pattern, "is_regex": "J", "service": service.key} for service in services()]
+    return vocabulary.Lexicon(rows, "cue")
+
+
+def services_in(text: str) -> list[Service]:
+    """The services that a statement documents as done, in the order of the table."""
+    cued = {hit.row["service"] for hit in _service_cues().find_all(text)}
+    return [
+        service
+        for service in services()
+        if service.key in cued and not (service.not_cue and service.not_cue.search(text))
+    ]
 
 
 def _expanded(pattern: str) -> str:

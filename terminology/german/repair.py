@@ -43,6 +43,7 @@ class _Element:
 
 def repair(text: str) -> str:
     """`text` without what its speaker took back."""
+    text = " ".join(text.split())
     position = 0
     while match := _MARKER.search(text, position):
         start = _sentence_start(text, match.start())

@@ -54,6 +54,10 @@ class Lexicon:
 
     def find(self, text: str) -> list[Hit]:
         """All hits in the order of the text; none overlaps another."""
+        return _without_overlaps(self.find_all(text))
+
+    def find_all(self, text: str) -> list[Hit]:
+        """All hits, also those that overlap."""
         lowered = _lower(text)
         hits: list[Hit] = []
         candidates = set(self._always)
@@ -68,7 +72,7 @@ class Lexicon:
             for match in pattern.finditer(lowered):
                 if match.end() > match.start():
                     hits.append(Hit(match.start(), match.end(), text[match.start() : match.end()], row))
-        return _without_overlaps(hits)
+        return hits
 
 
 def _lower(text: str) -> str:

@@ -143,7 +143,12 @@ def _refinements() -> dict[str, tuple[Refinement, ...]]:
 
 def refine(base: str, evidence: str) -> Refinement | None:
     """The first refinement of `base` whose cue stands in the evidence; None when the default code stays."""
-    return next((found for found in _refinements().get(base, ()) if found.cue.search(evidence)), None)
+    return next((found for found in _refinements().get(base, ()) if _has_cue(found.cue, evidence)), None)
+
+
+def _has_cue(cue: re.Pattern[str], evidence: str) -> bool:
+    """Whether a cue stands in the evidence. One that opens with a look-ahead over everything is tried once only."""
+    return (cue.match if cue.pattern.startswith("(?s)(?=") else cue.search)(evidence) is not None
 
 
 @functools.cache

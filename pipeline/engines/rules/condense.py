@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ class Draft:
 _KEY = re.compile(r"[A-Za-zÄÖÜäöüß]{3,}|\d+(?:[.,]\d+)?")
 
 
+@functools.lru_cache(maxsize=4096)
 def _words(text: str) -> frozenset[str]:
     return frozenset(word.lower()[:7] for word in _KEY.findall(text))
 
@@ -108,3 +110,8 @@ def within_length(drafts: list[Draft], spoken: int) -> list[Draft]:
             del kept[draft.order]
             total -= len(draft.text) + 1
     return list(kept.values())
+
+
+def forget() -> None:
+    """Drop what is remembered of the texts of earlier runs."""
+    _words.cache_clear()

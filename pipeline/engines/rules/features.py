@@ -82,3 +82,8 @@ def of(text: str) -> Features:
         is_social=_SOCIAL.search(text) is not None,
         has_relative=polarity.is_about_family(text),
     )
+
+
+def forget() -> None:
+    """Drop what is remembered of the texts of earlier runs."""
+    of.cache_clear()

@@ -17,6 +17,8 @@ def propose(documented: consultation.Consultation, transcript: segments.Transcri
     drafts = list(_drafts(documented, transcript))
     drafts = condense.denials_together(condense.without_repeats(drafts))
     drafts = condense.within_length(drafts, transcript.length)
+    if not any(features.of(draft.text).clinical for draft in drafts):
+        return ()
     ordered = sorted(drafts, key=lambda draft: (results.SECTIONS.index(draft.section), draft.order))
     return tuple(
         results.Statement(

@@ -99,6 +99,13 @@ def upgrade() -> None:
     )
 
     op.create_table(
+        "stage_start",
+        sa.Column("run", sa.String(36), primary_key=True),
+        sa.Column("stage", sa.String(16), primary_key=True),
+        sa.Column("starts", sa.Integer, nullable=False),
+    )
+
+    op.create_table(
         "delivered",
         sa.Column("target", sa.String(256), primary_key=True),
         sa.Column("reference", sa.String(128), primary_key=True),
