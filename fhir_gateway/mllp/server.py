@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
 
 import structlog
 
@@ -31,7 +32,9 @@ async def start(host: str, port: int, store: database.Database) -> asyncio.Serve
     try:
         return await asyncio.start_server(serve, host, port, limit=MAX_MESSAGE + 16)
     except OSError as error:
-        raise errors.ConfigurationError(f"The MLLP port {port} cannot be opened: {error.strerror}.") from None
+        raise errors.ConfigurationError(
+            f"The MLLP port {port} cannot be opened: {os.strerror(error.errno or 0)}."
+        ) from None
 
 
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, store: database.Database) -> None:

@@ -171,7 +171,7 @@ def notes(
 
 def _why_no_claim(documented: consultation.Consultation) -> str:
     if documented.encounter.setting == "hospital":
-        return "Stationärer Kontakt: kein Vorschlag nach EBM oder GOÄ."
+        return "Stationärer Kontakt: kein Abrechnungsvorschlag nach EBM oder GOÄ."
     if documented.day is None:
         return "Der Behandlungstag ist nicht übermittelt: kein Abrechnungsvorschlag."
     if documented.encounter.insurance is None:

@@ -97,10 +97,15 @@ def _section(section: results.Section, statements: tuple[results.Statement, ...]
 
 def _items(tag: str, statements: Iterable[results.Statement]) -> str:
     return "".join(
-        f'<{tag} id="{statement.id}" class="{statement.polarity}" title="{_sources(statement)}">'
+        f'<{tag}{_element_id(statement)} class="{statement.polarity}" title="{_sources(statement)}">'
         f"{html.escape(statement.text, quote=False)}</{tag}>"
         for statement in statements
     )
+
+
+def _element_id(statement: results.Statement) -> str:
+    """The id by which a Provenance points to a statement; "nothing was said" has no evidence and needs none."""
+    return f' id="{statement.id}"' if statement.evidence else ""
 
 
 def _sources(statement: results.Statement) -> str:

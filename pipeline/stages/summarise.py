@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from pipeline import consultation, facts, results, segments
-from terminology import tables
+from terminology import labs, tables
 from terminology.drugs import catalogue as drugs
 from terminology.german import vocabulary
 
@@ -45,7 +45,10 @@ def run(
 ) -> results.PatientSummary:
     """The summary of a note; it says only what the note says."""
     parts = (_complaints(note), _diagnoses(note), _medication(note), _steps(note), _follow_up(note))
-    sentences = [part for part in parts if part is not None] or [(_NOTHING, ())]
+    sentences = [part for part in parts if part is not None]
+    if len(sentences) < _FEWEST:
+        sentences += [part for part in (_measurements(note),) if part is not None]
+    sentences = sentences or [(_NOTHING, ())]
     sentences += [(text, ()) for text in _NO_MORE[: _FEWEST - len(sentences)]] if len(sentences) < _FEWEST else []
     return results.PatientSummary(
         sentences=tuple(
@@ -95,6 +98,12 @@ def _word_at(text: str, start: int, end: int) -> str:
         end += 1
     word = text[start:end].strip(" .,")
     return _plain().get(word.lower(), word)
+
+
+def _measurements(note: results.Note) -> _Sentence | None:
+    """What was measured, where there is little else to tell."""
+    found = next((s for s in note.section("O") if s.polarity == "affirmed" and labs.find(s.text)), None)
+    return (f"Gemessen wurde: {found.text}", found.evidence) if found else None
 
 
 def _diagnoses(note: results.Note) -> _Sentence | None:

@@ -200,7 +200,7 @@ def test_the_limit_is_configurable(tmp_path: Path) -> None:
         ("Ärztin: Grüß Gott".encode("latin-1"), "text/plain", "The transcript is not valid UTF-8."),
         ("Ärztin: Grüß Gott".encode("latin-1"), "text/plain; charset=utf-8", "The transcript is not valid UTF-8."),
         (b"Guten Tag", "text/plain; charset=klingon", "The transcript's character set is not known."),
-        (b"RIFF", "audio/wav", "The encounter has a recording only, and no speech recogniser is configured."),
+        (b"RIFF", "audio/wav", "The recording cannot be transcribed: no speech recogniser is configured."),
     ],
     ids=["blank", "blank with a BOM", "English", "no data", "Latin-1", "Latin-1 called UTF-8", "unknown charset",
          "audio"],
@@ -391,7 +391,7 @@ def test_a_configuration_file_that_is_missing_stops_the_start(tmp_path: Path) ->
 
 def test_a_second_process_on_the_same_data_folder_is_refused(gateway: Gateway) -> None:
     told = refused("serve", "--port", "0", "--mllp-port", "0", "--data", gateway.data)
-    assert told == "Another gateway process holds this data folder. End it, or give this one its own --data folder."
+    assert told == "Another gateway process holds this data folder or database. End it, or give this one its own."
     assert gateway.is_ready()
 
 

@@ -267,7 +267,9 @@ def test_the_context_comes_from_the_ehr_when_only_the_document_is_posted(ehr: Eh
         used = {i["reference"] for o in outputs for i in o.get("implicated", []) if not i["reference"].startswith("#")}
         assert used
         assert used <= set(names.values())
-        allergy = next(o for o in outputs if "Penicillin" in str(o.get("evidence")))
+        allergy = next(
+            o for o in outputs if o["resourceType"] == "DetectedIssue" and "Penicillin" in str(o["evidence"])
+        )
         assert types["AllergyIntolerance"] in str(allergy["evidence"])
         delivered(gateway, ehr, task)
 
