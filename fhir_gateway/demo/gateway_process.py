@@ -113,8 +113,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def _told_to_end_by_signals() -> Iterator[None]:
-    """SIGTERM and a closed terminal end the demonstration like Ctrl-C, so that no gateway is left behind."""
-    signals = (signal.SIGTERM, signal.SIGHUP)
+    """SIGTERM and a closed terminal end the demonstration like Ctrl-C, so that no gateway is left behind.
+
+    Ctrl-C is set too: a shell starts what runs in its background with SIGINT ignored.
+    """
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.default_int_handler) for number in signals]
     try:
         yield
