@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from pipeline import consultation, results
 from terminology import labs
+from terminology.drugs import catalogue as drugs
 from terminology.icd10gm import catalogue
 
 
@@ -28,6 +29,17 @@ _FEARED = re.compile(
     r"\bangst\b|befürcht|\bsorge|internet|gelesen|google|risiko|gefahr|\bschütz|\bschutz\b|verhinder|vorbeug|\bdroht|^(?:wenn|falls|sollte)\b",
     re.IGNORECASE,
 )
+
+
+_REACTED = re.compile(
+    r"allerg|unverträglich|vertrag|vertrug|reagiert|kriegt|bekommen|gehabt|quaddel|ausschlag", re.IGNORECASE
+)
+_FROM = re.compile(r"\b(?:auf|nach|von|vom|durch|gegen|unter|mit)\s+(?:\w+\s+)?$", re.IGNORECASE)
+
+
+def is_reaction(text: str) -> bool:
+    """Whether a statement tells how a drug was borne, not what is now: "auf Novalgin hab ich Ausschlag"."""
+    return _REACTED.search(text) is not None and any(_FROM.search(text[: m.start]) for m in drugs.find(text))
 
 
 def is_only_feared(text: str) -> bool:

@@ -112,6 +112,9 @@ def _whole(minimum: int, maximum: int, rule: str) -> Check:
 
 _NOT_BOOLEAN = Problem("structure", "must be the JSON value true or false")
 _NOT_A_NUMBER = Problem("structure", "must be a JSON number")
+#: Decimal places before or after the point; beyond it nothing can be computed. R4 has examples to 245.
+_EXPONENT = 400
+_OUT_OF_RANGE = Problem("value", "must be a number of at most 400 places before and after the point")
 _NOT_BASE64 = Problem("value", "must be base64 text (groups of four characters, padded with '=')")
 
 
@@ -123,7 +126,10 @@ def _decimal(value: object) -> Problem | None:
     if type(value) is int:
         return None
     if isinstance(value, (Decimal, float)):
-        return None if Decimal(value).is_finite() else _NOT_A_NUMBER
+        number = Decimal(value)
+        if not number.is_finite():
+            return _NOT_A_NUMBER
+        return None if abs(number.adjusted()) <= _EXPONENT else _OUT_OF_RANGE
     return _NOT_A_NUMBER
 
 

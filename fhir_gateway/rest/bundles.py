@@ -247,6 +247,18 @@ def _condition(
         raise outcomes.bad_request(refusal.issues[0].text, f"{at}.request.ifNoneExist") from None
 
 
+def _same_urls(entries: list[Entry]) -> Iterator[outcomes.Issue]:
+    """A fullUrl names one entry: a reference to one that names two could go to the wrong patient (R4 bdl-7)."""
+    seen: set[str] = set()
+    for entry in entries:
+        if not entry.full_url:
+            continue
+        if entry.full_url in seen:
+            text = "Another entry has the same fullUrl (bdl-7)."
+            yield outcomes.Issue("invariant", text, f"Bundle.entry[{entry.number}].fullUrl")
+        seen.add(entry.full_url)
+
+
 def _resolve(entries: list[Entry]) -> list[Entry]:
     """Entries with their references to one another rewritten (R4 bundle.html#references)."""
     known: dict[str, str] = {}
@@ -257,7 +269,7 @@ def _resolve(entries: list[Entry]) -> list[Entry]:
             if entry.method == "POST" and own.startswith(f"{entry.resource['resourceType']}/"):
                 known.setdefault(own, entry.reference)
     resolved: list[Entry] = []
-    issues: list[outcomes.Issue] = []
+    issues = list(_same_urls(entries))
     for entry in entries:
         at = f"Bundle.entry[{entry.number}].resource"
         issues += [

@@ -52,7 +52,7 @@ async def update(context: requests.Context) -> Response:
         raise outcomes.bad_request("The id of the body is not the id of the address.", f"{resource_type}.id")
     if not _ID.fullmatch(resource_id):
         raise outcomes.bad_request("An id has 1 to 64 letters, digits, '-' and '.'.", f"{resource_type}.id")
-    version = _if_match(context)
+    version = requests.if_match(context)
     try:
         stored = await context.gateway.database.write(lambda unit: _keep(context, unit, resource, version))
     except errors.VersionConflict as error:
@@ -127,16 +127,6 @@ async def _served(context: requests.Context, stored: resources.Stored | None) ->
     if context.request.headers.get("if-none-match") == stored.etag:
         return Response(None, 304, {"ETag": stored.etag})
     return requests.resource_response(context, stored)
-
-
-def _if_match(context: requests.Context) -> int | None:
-    value = context.request.headers.get("if-match")
-    if value is None:
-        return None
-    match = re.fullmatch(r'(?:W/)?"(\d{1,9})"', value.strip())
-    if match is None:
-        raise outcomes.bad_request('If-Match is not of the form W/"version".')
-    return int(match.group(1))
 
 
 def _keep(

@@ -65,6 +65,13 @@ def _release(
     if who is None or who.body is None:
         text = f"{practitioner} is not known here; send the Practitioner first."
         raise outcomes.rule(text, "Parameters.parameter.where(name='practitioner')", code="not-found")
+    if who.resource.get("active") is False:
+        text = f"{practitioner} is not active and releases nothing."
+        raise outcomes.rule(text, "Parameters.parameter.where(name='practitioner')")
+    read = requests.if_match(context)
+    if read not in (None, composition.version) and composition.resource["status"] == "preliminary":
+        text = f"The draft is at version {composition.version} now; read it again before it is released."
+        raise outcomes.Refused(412, outcomes.Issue("conflict", text))
     inbox.keep(unit, context.message, status=200)
     try:
         released = release.release(unit, composition.resource, practitioner, resources.instant(unit.now))

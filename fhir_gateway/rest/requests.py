@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import re
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,17 @@ def checked(resource: Any, at: str, *, expected_type: str | None = None) -> code
         )
     checked_resource: codec.Resource = resource
     return checked_resource
+
+
+def if_match(context: Context) -> int | None:
+    """The version that the client says it read; None where it says none, 400 where it is no version."""
+    value = context.request.headers.get("if-match")
+    if value is None:
+        return None
+    match = re.fullmatch(r'(?:W/)?"(\d{1,9})"', value.strip())
+    if match is None:
+        raise outcomes.bad_request('If-Match is not of the form W/"version".')
+    return int(match.group(1))
 
 
 def new_id() -> str:

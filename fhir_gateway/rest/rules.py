@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 
 from fhir_gateway.rest import outcomes
+from fhir_gateway.runs import register
 from fhir_gateway.store import codec, resources, search_index
 
 #: Where a type names its encounter and its patient.
@@ -41,10 +42,24 @@ def check(connection: sa.Connection, resource: codec.Resource, at: str) -> None:
             "This is a proposal of the gateway; no client changes it before Composition/[id]/$release.",
             at,
         )
+    if current is not None and current.body is not None and resource["resourceType"] == "Encounter":
+        _keeps_its_patient(connection, resource, current.resource, at)
     for expression, encounter_id in _encounters(resource, at):
         encounter = resources.read(connection, "Encounter", encounter_id)
         if encounter is not None and encounter.body is not None:
             _same_patient(resource, encounter.resource, expression)
+
+
+def _keeps_its_patient(connection: sa.Connection, resource: codec.Resource, current: codec.Resource, at: str) -> None:
+    """What was heard and proposed in an encounter stays with the patient of whom it was said."""
+    before, after = (list(search_index.walk(version, "subject.reference")) for version in (current, resource))
+    same = [search_index.split_reference(str(node)) for node in before] == [
+        search_index.split_reference(str(node)) for node in after
+    ]
+    if before and not same and register.has_runs(connection, resource["id"]):
+        raise outcomes.rule(
+            "There are documents and proposals for this encounter; it cannot go to another patient.", f"{at}.subject"
+        )
 
 
 def encounter_ids(resource: codec.Resource) -> list[str]:

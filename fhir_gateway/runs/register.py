@@ -120,6 +120,12 @@ def listed(connection: sa.Connection, state: str | None = None, limit: int = 50)
     return [_from_row(row) for row in connection.execute(query)]
 
 
+def has_runs(connection: sa.Connection, encounter: str) -> bool:
+    """Whether any run was ever started for an encounter."""
+    query = sa.select(_run.c.id).where(_run.c.encounter == encounter).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def waiting_for(connection: sa.Connection, encounter: str) -> list[Run]:
     """The runs that wait for this encounter."""
     query = sa.select(_run).where(_run.c.encounter == encounter, _run.c.status == "waiting").order_by(_run.c.number)

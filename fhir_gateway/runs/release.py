@@ -12,8 +12,13 @@ class NotReleasable(errors.GatewayError):
 
 
 def release(unit: database.Unit, composition: codec.Resource, practitioner: str, at: str) -> list[resources.Stored]:
-    """Make a draft and the results of its run final; says who and when on each. A second release changes nothing."""
+    """Make a draft and the results of its run final; says who and when on each.
+
+    A second release by the same person changes nothing; one by another is refused.
+    """
     if composition["status"] == "final":
+        if released.attester(composition) != practitioner:
+            raise NotReleasable
         return []
     if composition["status"] != "preliminary":
         raise NotReleasable

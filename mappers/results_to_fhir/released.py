@@ -29,6 +29,11 @@ def composition(draft: links.Json, practitioner: str, at: str) -> links.Json:
     return {name: final[name] for name in order if name in final}
 
 
+def attester(final: links.Json) -> str:
+    """The reference of who released a Composition."""
+    return str(final["attester"][0]["party"]["reference"])
+
+
 _NOTICE = re.compile(r'<p class="notice">.*?</p>')
 
 

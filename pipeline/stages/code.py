@@ -212,6 +212,7 @@ def _symptoms(note: results.Note, hospital: bool) -> list[_Candidate]:
     for statement, term in facts.terms(note, ("A", "S")):
         if (
             statement.polarity == "affirmed"
+            and not facts.is_reaction(statement.text)
             and not polarity.is_negated(_clause(statement.text, term))
             and term.code not in {c.code for c in found}
         ):

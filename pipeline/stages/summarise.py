@@ -19,11 +19,26 @@ _MOST = 3  # complaints, diagnoses or steps named in one sentence
 
 _STEPS = {
     "order_lab": "eine Blut- oder Laboruntersuchung",
-    "order_imaging": "eine Aufnahme oder eine Ultraschalluntersuchung",
+    "order_imaging": "eine Bildgebung",
     "refer": "die Vorstellung in einer anderen Praxis oder Klinik",
     "vaccinate": "eine Impfung",
     "certificate": "eine Bescheinigung",
 }
+#: What a patient calls a modality that was said; "eine Bildgebung" where none was.
+_IMAGING = (
+    (re.compile(r"röntg", re.IGNORECASE), "eine Röntgenaufnahme"),
+    (re.compile(r"\bCT\b|computertomo", re.IGNORECASE), "eine Computertomographie (CT)"),
+    (re.compile(r"\b[MK]RT\b|kernspin|magnetresonanz", re.IGNORECASE), "eine Kernspintomographie (MRT)"),
+    (re.compile(r"ultraschall|sono|\becho", re.IGNORECASE), "eine Ultraschalluntersuchung"),
+)
+#: An order for the patient is neither conditional nor a refusal, and it is not the reason for another one.
+_NO_ORDER = re.compile(
+    r"\b(?:wenn|falls|sollten?|sobald|nein|nicht|nichts|nie|kein\w*|ohne|statt|stattdessen|anstatt|anstelle|sondern|weg|weglassen|ab|"
+    r"abgesetzt|absetzen|stopp\w*|pausier\w*|streich\w*|gestrichen|verzicht\w*|meiden|vermeiden|beenden|ausschleichen)\b",
+    re.IGNORECASE,
+)
+_REASON = re.compile(r"\b(?:wegen|trotz|unter|durch|gegen|neben|außer|seit)\s+(?:\w+\s+){0,2}$", re.IGNORECASE)
+_DOSED = re.compile(r"\d|\b\w+mal\b|\b(?:täglich|morgens|mittags|abends|nachts|bei bedarf)\b", re.IGNORECASE)
 _AGAIN = re.compile(
     r"\b(?:(?:in|nach) (?:\w+|\d+) (?:tag|woche|monat)\w*|nächste[nrs]? \w+|morgen|übermorgen|am (?:montag|dienstag|mittwoch|donnerstag|freitag))\b.{0,60}"
     r"\b(?:wieder|kontrolle|kontrollieren|vorstell\w*|sehen)\b|\b(?:wieder|kontrolle|kontrollieren|vorstell\w*|sehen)\b.{0,60}"
@@ -80,10 +95,11 @@ def _complaints(note: results.Note) -> _Sentence | None:
     words: list[str] = []
     used: list[results.Statement] = []
     for statement in note.section("S"):
-        if statement.polarity == "affirmed" and len(words) < _MOST:
+        told = statement.polarity == "affirmed" and not facts.is_reaction(statement.text)
+        if told and len(words) < _MOST:
             for hit in vocabulary.lexicon("symptoms").find(statement.text):
                 plain = _word_at(statement.text, hit.start, hit.end)
-                if plain not in words:
+                if plain not in words and not plain[:1].isdigit():
                     words.append(plain)
                     used.append(statement)
                     break
@@ -127,14 +143,17 @@ def _medication(note: results.Note) -> _Sentence | None:
     words: list[str] = []
     used: list[results.Statement] = []
     for statement in note.section("P"):
-        mentions = drugs.find(statement.text) if statement.polarity == "affirmed" else []
+        is_order = statement.polarity == "affirmed" and not _NO_ORDER.search(statement.text)
+        mentions = drugs.find(statement.text) if is_order else []
         for index, mention in enumerate(mentions):
+            if _REASON.search(statement.text[: mention.start]):
+                continue
             end = mentions[index + 1].start if index + 1 < len(mentions) else len(statement.text)
             dose = re.split(
                 r"[.;]|, (?:und|dann|aber|wie|bitte|sonst)\b", statement.text[mention.start : end], maxsplit=1
             )[0]
             dose = re.sub(r"\s+(?:und|oder|mit|plus|sowie|das|die|den|auf)$", "", dose.strip(" ,.")).strip(" ,")
-            words.append(dose)
+            words.append(dose if _DOSED.search(dose) else statement.text[mention.start : mention.end])
             used.append(statement)
     return (
         (f"Zu den Medikamenten wurde festgelegt: {'; '.join(list(dict.fromkeys(words))[:6])}.", _evidence(used))
@@ -151,6 +170,8 @@ def _steps(note: results.Note) -> _Sentence | None:
             continue
         for hit in vocabulary.lexicon("actions").find(statement.text):
             step = _STEPS.get(hit.row["kind"])
+            if hit.row["kind"] == "order_imaging":
+                step = next((said for pattern, said in _IMAGING if pattern.search(statement.text)), step)
             if step is not None and step not in words:
                 words.append(step)
                 used.append(statement)

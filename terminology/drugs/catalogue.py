@@ -56,6 +56,24 @@ def by_atc() -> dict[str, Ingredient]:
     return {ingredient.atc: ingredient for ingredient in ingredients().values() if ingredient.atc}
 
 
+#: Forms that are spoken in one word with the drug: "Paracetamolzäpfchen", "Ibuprofensaft".
+_FORMS = (
+    "saft",
+    "säfte",
+    "sirup",
+    "tablette",
+    "tabletten",
+    "tropfen",
+    "zäpfchen",
+    "kapsel",
+    "kapseln",
+    "pulver",
+    "spritze",
+    "spritzen",
+)
+_COMPOUNDED = 5  # letters of a name at least; shorter ones are parts of other words
+
+
 @functools.cache
 def _lexicon() -> vocabulary.Lexicon:
     rows: list[tables.Row] = []
@@ -63,6 +81,12 @@ def _lexicon() -> vocabulary.Lexicon:
         names = (row["ingredient"], *filter(None, row["names"].split("|")))
         rows += [{"term": name, "ingredients": row["ingredient"]} for name in names]
     rows += [{"term": row["brand"], "ingredients": row["ingredients"]} for row in tables.rows("drugs/brands")]
+    rows += [
+        {"term": f"{row['term']}{form}", "ingredients": row["ingredients"]}
+        for row in rows
+        if row["term"].isalpha() and len(row["term"]) >= _COMPOUNDED
+        for form in _FORMS
+    ]
     return vocabulary.Lexicon(rows, "term", whole_words=True)
 
 

@@ -172,13 +172,28 @@ def values(text: str) -> set[Decimal]:
     for word, count in _MULTIPLES.items():
         if re.search(rf"\b{word}", text, re.IGNORECASE):
             found.add(Decimal(count))
-    return found
+    return found | {half for word in _WORD.findall(text) if (half := halves(word)) is not None}
+
+
+_HALVES = re.compile(r"(?P<whole>[a-zäöüß]+?)einhalb")
+
+
+def halves(word: str) -> Decimal | None:
+    """The value of "zweieinhalb", "anderthalb" or "halb" in its forms; None when the word is none of them."""
+    word = word.lower()
+    if word in ("anderthalb", "eineinhalb"):
+        return Decimal("1.5")
+    if re.fullmatch(r"halbe?[nrsm]?", word):
+        return Decimal("0.5")
+    match = _HALVES.fullmatch(word)
+    whole = value(match["whole"]) if match else None
+    return whole + Decimal("0.5") if whole is not None else None
 
 
 _MULTIPLES = {
     "einmal": 1, "zweimal": 2, "dreimal": 3, "viermal": 4, "fünfmal": 5, "sechsmal": 6, "achtmal": 8, "zehnmal": 10,
     "erst": 1, "zweit": 2, "dritt": 3, "viert": 4, "fünft": 5, "sechst": 6, "siebt": 7, "acht": 8, "neunt": 9, "zehnt": 10,
-    "doppelt": 2, "anderthalb": 1, "eineinhalb": 1, "halb": 2,
+    "doppelt": 2,
 }  # fmt: skip
 
 

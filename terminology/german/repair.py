@@ -14,7 +14,7 @@ from terminology.german import numbers
 _FILLER = r"(?:ähm?|öhm?|hm+|ach|also|jetzt)"
 _WORD = (
     r"(?:nein|nee|nö|quatsch|moment(?: mal)?|korrektur|falsch|entschuldigung|pardon|verzeihung|sorry|ich meine?|vielmehr|"
-    r"besser gesagt|stopp|blödsinn|schmarrn|schmarren|unsinn|stimmt (?:ja )?(?:gar )?nicht|halt nein|oder nein|nicht doch|"
+    r"naa?(?=,)|besser gesagt|stopp|blödsinn|schmarrn|schmarren|unsinn|stimmt (?:ja )?(?:gar )?nicht|halt nein|oder nein|nicht doch|"
     r"ich korrigiere(?: mich)?|ich hab mich versprochen|versprochen|beziehungsweise nein|warten sie|was sag ich)"
 )
 #: A correction inside a sentence: something said, the marker between commas, something said again.
@@ -126,9 +126,16 @@ def _elements(text: str) -> list[_Element]:
 
 
 def _is_number(word: str) -> bool:
-    return word[:1].isdigit() or numbers.value(word) is not None
+    return word[:1].isdigit() or numbers.value(word) is not None or numbers.halves(word) is not None
 
 
+#: Words that say nothing of their own before a corrected element; any other ("wir senken es auf") changes the sentence.
+_LINK = re.compile(
+    r"(?:es|er|sie|das|die|der|den|dem|des|ein|eine|einen|einem|waren?|war|wars|war's|ist|sind|sinds|sind's|doch|eher|nur|so|etwa|ungefähr|circa|"
+    r"auf|bei|mit|in|im|am|an|um|von|vom|zu|zum|zur|seit|vor|nach|für|über|unter|ab|bis|dann|schon|genau|ja|halt|nochmal|meine|meinte|mein|ich|wohl|"
+    r"hier|da|dort|natürlich|richtig|also|jetzt|heißt|gewesen|auch|gegen|täglich),?",
+    re.IGNORECASE,
+)
 _LEAD_WORDS = 4  # words between the marker and the corrected element
 
 
@@ -143,6 +150,9 @@ def _same_kind(left: str, right: str) -> str | None:
         return None
     old = candidates[-1]
     lead = clause[: new.start].split()
+    spoken = {word.strip(",.").lower() for word in left.split()}
+    if any(word.strip(",").lower() not in spoken and not _LINK.fullmatch(word) for word in lead):
+        return None
     before = left[: old.start].rstrip().split()
     if lead and before[-len(lead) :] and [w.lower() for w in before[-len(lead) :]] == [w.lower() for w in lead]:
         return left[: old.start] + right[new.start :]

@@ -275,6 +275,29 @@ def test_an_encounter_of_another_patient_is_422(gateway: Gateway, way: str) -> N
     assert gateway.kept(body) == [422]
 
 
+def test_an_encounter_with_a_run_does_not_go_to_another_patient(gateway: Gateway) -> None:
+    encounter, patient = encounter_of(gateway)
+    created(gateway, support.document(encounter, patient, GERMAN.encode()))
+    assert gateway.ended(encounter)["status"] == "completed"
+    moved = gateway.get(encounter)
+    moved["subject"] = {"reference": created(gateway, PATIENT)}
+    answer = gateway.put(moved)
+    assert answer.status_code == 422
+    assert [(c, e) for c, _text, e in support.issues(answer)] == [("business-rule", "Encounter.subject")]
+    assert gateway.get(encounter)["subject"] == {"reference": patient}
+
+
+@pytest.mark.parametrize("number", ["1e999999999", "1e20000000", "-1e-500"])
+def test_a_number_that_nothing_can_be_computed_with_is_refused(gateway: Gateway, number: str) -> None:
+    body = (
+        '{"resourceType":"Observation","status":"final","code":{"text":"Kreatinin"},'
+        f'"valueQuantity":{{"value":{number},"unit":"mg/dl"}}}}'
+    )
+    answer = gateway.post("Observation", body.encode())
+    assert answer.status_code == 400
+    assert [e for _c, _text, e in support.issues(answer)] == ["Observation.value.value"]
+
+
 def test_an_encounter_that_turns_out_to_be_another_patients_fails_the_waiting_run(gateway: Gateway) -> None:
     encounter = f"Encounter/{uuid.uuid4()}"
     mine, other = created(gateway, PATIENT), created(gateway, PATIENT)

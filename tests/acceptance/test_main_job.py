@@ -451,6 +451,25 @@ def test_only_a_known_practitioner_releases(
     assert gateway.get(f"Composition/{note['id']}")["status"] == "preliminary"
 
 
+def test_release_signs_what_was_read_by_one_who_may(gateway: Gateway) -> None:
+    one = fresh(gateway, "cystitis")
+    note, practitioner = one.composition(NOTE), one.references["Practitioner"]
+    retired = "Practitioner/retired"
+    gateway.put({"resourceType": "Practitioner", "id": "retired", "active": False})
+    assert release(gateway, note, retired).status_code == 422
+    body = {"resourceType": "Parameters",
+            "parameter": [{"name": "practitioner", "valueReference": {"reference": practitioner}}]}  # fmt: skip
+    path = f"Composition/{note['id']}/$release"
+    headers = {"Content-Type": "application/fhir+json"}
+    stale = gateway.http.post(path, content=support.encode(body), headers={**headers, "If-Match": 'W/"77"'})
+    assert stale.status_code == 412
+    assert gateway.get(f"Composition/{note['id']}")["status"] == "preliminary"
+    assert release(gateway, note, practitioner).status_code == 200
+    gateway.put({"resourceType": "Practitioner", "id": "another", "active": True})
+    other = release(gateway, note, "Practitioner/another")
+    assert (other.status_code, [e for _c, _t, e in support.issues(other)]) == (422, ["Composition.status"])
+
+
 def test_release_of_nothing_is_404(gateway: Gateway, processed: dict[str, Processed]) -> None:
     answer = release(gateway, {"id": "nothing"}, processed["sinusitis"].references["Practitioner"])
     assert (answer.status_code, support.issues(answer)[0][0]) == (404, "not-found")

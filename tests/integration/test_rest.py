@@ -329,6 +329,14 @@ def test_a_transaction_that_writes_a_resource_twice_is_refused(gateway: Gateway)
     assert [(c, e) for c, _text, e in support.issues(answer)] == [("duplicate", "Bundle.entry[1]")]
 
 
+def test_two_entries_with_one_full_url_are_refused(gateway: Gateway) -> None:
+    url = f"urn:uuid:{uuid.uuid4()}"
+    sent = bundle("transaction", entry(patient(), fullUrl=url), entry(patient(), fullUrl=url))
+    answer = gateway.post("", sent)
+    assert answer.status_code == 400
+    assert [(c, e) for c, _text, e in support.issues(answer)] == [("invariant", "Bundle.entry[1].fullUrl")]
+
+
 @pytest.mark.parametrize("entries", [[], None], ids=["an empty array", "no entry"])
 def test_a_transaction_without_entries_is_answered(gateway: Gateway, entries: list[Json] | None) -> None:
     sent = {"resourceType": "Bundle", "type": "transaction", **({} if entries is None else {"entry": entries})}

@@ -18,7 +18,7 @@ SHORT_NOTE = 500
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A statement before it has its id. When the note grows too long, `short` takes the place of `text`, and then
-    `worth` decides what stays.
+    `worth` decides what stays; what `is_vital` always stays, as it was said.
     """
 
     order: int
@@ -28,6 +28,7 @@ class Draft:
     evidence: tuple[results.Evidence, ...]
     worth: float
     short: str = ""
+    is_vital: bool = False
 
 
 _KEY = re.compile(r"[A-Za-zÄÖÜäöüß]{3,}|\d+(?:[.,]\d+)?")
@@ -101,12 +102,13 @@ def within_length(drafts: list[Draft], spoken: int) -> list[Draft]:
     for draft in sorted(drafts, key=lambda draft: len(draft.short) - len(draft.text)):
         if total <= limit or len(draft.short) >= len(draft.text):
             break
-        kept[draft.order] = replace(draft, text=draft.short)
-        total -= len(draft.text) - len(draft.short)
+        if not draft.is_vital:
+            kept[draft.order] = replace(draft, text=draft.short)
+            total -= len(draft.text) - len(draft.short)
     for draft in sorted(kept.values(), key=lambda draft: draft.worth / (len(draft.text) + 15)):
         if total <= limit:
             break
-        if sum(1 for other in kept.values() if other.section == draft.section) > 1:
+        if not draft.is_vital and sum(1 for other in kept.values() if other.section == draft.section) > 1:
             del kept[draft.order]
             total -= len(draft.text) + 1
     return list(kept.values())

@@ -16,7 +16,8 @@ class Utterance:
     """Something said that may become statements.
 
     `text` is the speaker's own wording with corrections applied. `question` is the question it answers, worded as a
-    topic. `is_negative` tells that the answer began with a no. `evidence` names the sentences it was made from.
+    topic; it keeps its question mark where the answer says neither yes nor no, for then it is no finding.
+    `is_negative` tells that the answer began with a no. `evidence` names the sentences it was made from.
     """
 
     speaker: segments.Speaker
@@ -163,7 +164,8 @@ def _answered(asked: list[Utterance], answer: Utterance) -> Iterator[Utterance]:
         yield replace(answer, text=match["rest"])
     else:
         negative = _NO.match(bare) is not None
-        yield Utterance(speaker, rest, evidence, question=topic, is_negative=negative)
+        asked_for = topic if is_wh or negative else f"{topic}?"
+        yield Utterance(speaker, rest, evidence, question=asked_for, is_negative=negative)
 
 
 _ENDED = re.compile(

@@ -82,6 +82,8 @@ def _of_utterance(
     doctor = utterance.speaker in ("doctor", "nurse")
     if utterance.question:
         text = _with_question(utterance, doctor=doctor)
+        if not text:
+            return
         found = features.of(f"{utterance.question} {utterance.text}")
         section = "S" if not doctor else phase.section(utterance.speaker, text, found, is_answer=True)
         says = _answer_polarity(utterance)
@@ -97,7 +99,7 @@ def _of_utterance(
         return
     for part in _parts(utterance.text):
         found = features.of(part)
-        if not _is_worth_noting(part, found, doctor=doctor, examining=phase.is_examining):
+        if _UNREAL.match(part) or not _is_worth_noting(part, found, doctor=doctor, examining=phase.is_examining):
             continue
         section = phase.section(utterance.speaker, part, found, turn=utterance.evidence[-1].segment)
         if doctor and _CONDITION.match(part) and (section != "A" or _SAFETY_NET.search(part)):
@@ -121,6 +123,10 @@ def _of_utterance(
         )
 
 
+#: What would be so if things were otherwise: "ein Bechterew ist es nicht, da wäre der Rücken morgens steif".
+_UNREAL = re.compile(
+    r"^(?:und |aber |denn )?(?:da|dann) (?:wäre|wären|hätte|hätten)\b(?! (?:ich|wir|noch))", re.IGNORECASE
+)
 _DICTATED = 8  # words of a finding at most, where nothing in it is in our tables
 _PLAIN_WORD = re.compile(r"[A-Za-zÄÖÜäöüß]{4,}")
 _FELL_ILL = re.compile(
@@ -163,6 +169,7 @@ def _is_empty_talk(text: str) -> bool:
 
 
 def _with_question(utterance: dialogue.Utterance, *, doctor: bool) -> str:
+    """The question with its answer; empty where nothing but fillers was answered."""
     answer = neutral.wording(utterance.text, doctor=doctor) if utterance.text else ""
     if utterance.text.lower().startswith("ja") and not answer.lower().startswith("ja"):
         answer = f"ja, {answer}".rstrip(" ,")
@@ -172,7 +179,11 @@ def _with_question(utterance: dialogue.Utterance, *, doctor: bool) -> str:
     if polarity.is_negated(utterance.question) and (utterance.is_negative or answer.lower() == "ja"):
         rest = re.sub(r"^(?:nein|ja)\b[, ]*", "", answer, flags=re.IGNORECASE)
         return f"{utterance.question}, {rest}" if rest else utterance.question
-    return f"{utterance.question}: {_inside(answer)}" if answer else f"{utterance.question}: nein"
+    if not answer:
+        return ""
+    if utterance.question.endswith("?"):
+        return f"{utterance.question} {answer[:1].upper()}{answer[1:]}"
+    return f"{utterance.question}: {_inside(answer)}"
 
 
 _OPENING_WORD = re.compile(
@@ -270,12 +281,22 @@ def _polarities(pieces: list[str], text: str) -> list[results.Polarity]:
     return found
 
 
+#: A relative who speaks of others than the patient: "sein Bruder hat Asthma, ich selbst hab Heuschnupfen".
+_OF_OTHERS = re.compile(
+    r"\b(?:sein|ihr)(?:e|en|em|er)? (?:\w+ )?(?:bruder|schwester|vater|papa|mutter|mama|oma|opa|großvater|großmutter|onkel|tante)\b|"
+    r"\b(?:ich|i) (?:selbst|selber)\b|\b(?:hab|habe|hatte) (?:ich|i) (?:selbst|selber)\b|\bbei mir (?:selbst|selber)\b",
+    re.IGNORECASE,
+)
+
+
 def _polarity(text: str, section: results.Section, speaker: segments.Speaker) -> results.Polarity:
     if _CONDITION.match(text):
         return "affirmed"
     says = polarity.of(text)
     if says == "uncertain" and section in ("S", "P"):
         return "negated" if polarity.is_negated(text) else "affirmed"
+    if speaker == "relative" and _OF_OTHERS.search(text):
+        return "family"
     found = features.of(text)
     is_illness = bool(found.symptoms or found.diagnoses or found.drugs) or _FELL_ILL.search(text) is not None
     if says == "family" and (speaker == "relative" or section != "S" or not is_illness):
@@ -322,8 +343,23 @@ def _draft(
 ) -> condense.Draft:
     written = _written(text, female=female)
     return condense.Draft(
-        0, section, written, says, utterance.evidence, worth, _written(short, female=female) if short else written
+        0,
+        section,
+        written,
+        says,
+        utterance.evidence,
+        worth,
+        _written(short, female=female) if short else written,
+        _is_vital(section, text, found),
     )
+
+
+_ALLERGY = re.compile(r"allerg|unverträglich", re.IGNORECASE)
+
+
+def _is_vital(section: results.Section, text: str, found: features.Features) -> bool:
+    """What no limit of length takes out of a note: an order or a judgement about a drug, and every allergy."""
+    return _ALLERGY.search(text) is not None or (section in ("A", "P") and bool(found.drugs))
 
 
 def _written(text: str, *, female: bool | None) -> str:

@@ -198,3 +198,8 @@ def test_what_was_ruled_out_or_suspected_is_not_certain(note: Note, visit: Visit
     )
     coding = code.run(visit(), NOTHING, results.Note(statements=(from_words,)))
     assert "G" not in {diagnosis.certainty for diagnosis in coding.diagnoses}
+
+
+def test_a_reaction_to_a_drug_is_no_symptom_of_today(note: Note, visit: Visit) -> None:
+    noted = note(("S", "Auf Novalgin hab ich Ausschlag gekriegt."))
+    assert code.run(visit(), segments.Transcript(segments=()), noted).diagnoses == ()

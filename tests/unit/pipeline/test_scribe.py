@@ -182,3 +182,34 @@ def test_the_scribe_judges_no_prescription(talk: Talk, visit: Visit) -> None:
 def test_what_stands_beside_a_no_is_not_denied(talk: Talk, visit: Visit, question: str, answer: str, word: str) -> None:
     note = note_of(talk, visit, f"Ärztin: {question}\nPatient: {answer}\nÄrztin: Gut, das ist so.")
     assert {statement.polarity for statement in saying(note, word)} == {"affirmed"}
+
+
+ORDERS = (
+    "Das Doxycyclin nehmen Sie wegen der Quaddeln, zweihundert Milligramm am ersten Tag, dann hundert Milligramm, "
+    "sieben Tage lang, immer mit einem großen Glas Wasser und im Sitzen. Metformin setzen wir ab."
+)
+LONG_TALK = " ".join(f"Husten hatte ich auch am {day}. Mai und Fieber mit 38,{day % 10} Grad." for day in range(1, 29))
+
+
+def test_no_order_about_a_drug_is_left_out_for_length(talk: Talk, visit: Visit) -> None:
+    said = f"Patient: {LONG_TALK}\nArzt: {ORDERS}"
+    plan = " ".join(statement.text for statement in scribe.run(visit(), talk(said)).section("P"))
+    assert "Doxycyclin" in plan
+    assert "Metformin" in plan
+
+
+def test_an_answer_that_is_no_yes_leaves_the_question_a_question(talk: Talk, visit: Visit) -> None:
+    said = "Arzt: Ist der Rücken morgens lange steif?\nPatient: Die ersten fünf Minuten."
+    texts = [statement.text for statement in scribe.run(visit(), talk(said)).statements]
+    assert any("steif?" in text for text in texts)
+
+
+def test_what_would_be_otherwise_is_no_finding(talk: Talk, visit: Visit) -> None:
+    said = "Arzt: Ein Bechterew ist es nicht, da wäre der Rücken morgens lange steif."
+    assert all("steif" not in statement.text for statement in scribe.run(visit(), talk(said)).statements)
+
+
+@pytest.mark.parametrize("said", ["Sein Bruder hat Asthma.", "Ich selbst hab Heuschnupfen."])
+def test_what_a_relative_says_of_others_is_the_familys(talk: Talk, visit: Visit, said: str) -> None:
+    noted = scribe.run(visit(), talk(f"Arzt: Was fehlt ihm?\nMutter: {said}")).statements
+    assert [statement.polarity for statement in noted] == ["family"]

@@ -90,3 +90,33 @@ def test_three_to_five_sentences(note: Note, visit: Visit, parts: tuple[tuple[st
 
 def test_the_same_note_gives_the_same_summary(note: Note, visit: Visit) -> None:
     assert text_of(visit, note(*FULL)) == text_of(visit, note(*FULL))
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        "Wenn Sie Fieber bekommen, nicht das Ibuprofen nehmen.",
+        "Statt Ibuprofen lieber etwas anderes.",
+        "Wenn es nicht besser ist, Ibuprofen 400 mg.",
+        "Ibuprofen lassen wir weg.",
+        "Keine Schmerztabletten wegen dem Ibuprofen.",
+        "Ibuprofen erhöhen wir auf 600, nein, wir senken es auf 200 mg.",
+    ],
+)
+def test_only_an_unconditional_order_is_told_as_one(note: Note, visit: Visit, plan: str) -> None:
+    assert "Ibuprofen" not in text_of(visit, note(("P", plan)))
+
+
+@pytest.mark.parametrize(
+    ("plan", "told"),
+    [
+        ("Röntgen Thorax heute noch.", "eine Röntgenaufnahme."),
+        ("Dann machen wir ein MRT der Lendenwirbelsäule.", "eine Kernspintomographie (MRT)."),
+    ],
+)
+def test_imaging_is_told_as_it_was_ordered(note: Note, visit: Visit, plan: str, told: str) -> None:
+    assert told in text_of(visit, note(("P", plan)))
+
+
+def test_a_reaction_to_a_drug_is_no_complaint(note: Note, visit: Visit) -> None:
+    assert "Ausschlag" not in text_of(visit, note(("S", "Auf Novalgin hab ich Ausschlag gekriegt.")))

@@ -17,6 +17,7 @@ from terminology.drugs import catalogue
         ("ASS 100 und Ramipril 5", [("Acetylsalicylsäure",), ("Ramipril",)]),
         ("Metformin, Dapagliflozin", [("Metformin",), ("Dapagliflozin",)]),
         ("Er aß viel Obst", []),
+        ("Ibuprofensaft 5 ml und Paracetamolzäpfchen", [("Ibuprofen",), ("Paracetamol",)]),
         ("Wassertabletten", []),
         ("", []),
     ],

@@ -139,7 +139,9 @@ def test_in_figures_takes_any_text_and_is_stable(text: str) -> None:
         ("zwei Komma fünf", {"2.5", "2", "5"}),
         ("dreimal täglich", {"3"}),
         ("einmal am Tag", {"1"}),
-        ("anderthalb Tabletten", {"1"}),
+        ("anderthalb Tabletten", {"1.5"}),
+        ("Ramipril zweieinhalb", {"2.5"}),
+        ("eine halbe Tablette", {"0.5"}),
         ("kein einziger Wert", set()),
     ],
 )

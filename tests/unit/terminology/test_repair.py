@@ -87,6 +87,24 @@ def test_a_correction_of_a_correction(said: str) -> None:
     assert repair.repair(said) == "Seit 5 Tagen."
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Das L-Thyroxin erhöhen wir auf hundert, nein, wir senken es auf fünfundsiebzig Mikrogramm.",
+        "Metoprolol erhöhen wir auf hundert, nein, senken auf fünfzig.",
+        "Bisoprolol von fünf auf zweieinhalb, nein, lassen wir bei fünf.",
+    ],
+)
+def test_a_correction_that_changes_what_is_done_stays_as_it_was_said(said: str) -> None:
+    assert repair.repair(said) == said
+
+
+def test_half_doses_and_the_bavarian_no_are_repaired() -> None:
+    assert repair.repair("Ramipril zweieinhalb, äh nein, fünf Milligramm.") == "Ramipril fünf Milligramm."
+    assert repair.repair("in der linken, na, in der rechten Schulter") == "in der rechten Schulter"
+    assert repair.repair("vor zwei, na ja, drei Jahren") == "vor zwei, na ja, drei Jahren"
+
+
 WORDS = st.lists(
     st.sampled_from(
         [
