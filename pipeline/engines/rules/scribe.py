@@ -16,6 +16,8 @@ def propose(documented: consultation.Consultation, transcript: segments.Transcri
     """The statements of the note, in the order of the talk, by section."""
     drafts = list(_drafts(documented, transcript))
     drafts = condense.denials_together(condense.without_repeats(drafts))
+    added = _addenda(transcript)
+    drafts = [replace(draft, is_vital=True) if added & _segments_of(draft) else draft for draft in drafts]
     drafts = condense.within_length(drafts, transcript.length)
     if not any(features.of(draft.text).clinical for draft in drafts):
         return ()
@@ -30,6 +32,19 @@ def propose(documented: consultation.Consultation, transcript: segments.Transcri
         )
         for number, draft in enumerate(ordered, start=1)
     )
+
+
+def _addenda(transcript: segments.Transcript) -> frozenset[int]:
+    """The segments of short sources after the first: what was sent later, by itself, is meant to be in the note."""
+    spoken: dict[str, int] = {}
+    for segment in transcript.segments:
+        spoken[segment.source] = spoken.get(segment.source, 0) + len(segment.text)
+    later = {source for source in list(spoken)[1:] if spoken[source] <= condense.SHORT_NOTE}
+    return frozenset(segment.number for segment in transcript.segments if segment.source in later)
+
+
+def _segments_of(draft: condense.Draft) -> frozenset[int]:
+    return frozenset(item.segment for item in draft.evidence if item.segment is not None)
 
 
 def _drafts(documented: consultation.Consultation, transcript: segments.Transcript) -> Iterator[condense.Draft]:

@@ -213,3 +213,16 @@ def test_what_would_be_otherwise_is_no_finding(talk: Talk, visit: Visit) -> None
 def test_what_a_relative_says_of_others_is_the_familys(talk: Talk, visit: Visit, said: str) -> None:
     noted = scribe.run(visit(), talk(f"Arzt: Was fehlt ihm?\nMutter: {said}")).statements
     assert [statement.polarity for statement in noted] == ["family"]
+
+
+def test_a_short_addendum_stays_in_the_note(visit: Visit) -> None:
+    def source(number: int, text: str) -> consultation.Source:
+        return consultation.Source(
+            id=f"DocumentReference/{number}", kind="transcript", content_type="text/plain", content=text.encode()
+        )
+
+    talked = f"Patient: {LONG_TALK}\nArzt: {ORDERS}"
+    sources = (source(1, talked), source(2, "Arzt: Nachtrag, der Patient hat heute kein Fieber mehr."))
+    documented = visit().model_copy(update={"sources": sources})
+    noted = scribe.run(documented, read_document.run(documented)).statements
+    assert any("kein Fieber mehr" in statement.text for statement in noted)
