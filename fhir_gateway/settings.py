@@ -178,13 +178,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _refuse_open_door(settings: Settings) -> None:
-    if settings.security is None and not _is_loopback(settings.server.host):
+    if settings.security is None and not is_loopback(settings.server.host):
         raise errors.ConfigurationError(
             f"Without a [security] section the gateway listens on loopback only, not on {settings.server.host}."
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own."""
     if host == "localhost":
         return True
     try:

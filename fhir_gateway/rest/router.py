@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
+import urllib.parse
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fhir_gateway import errors
+from fhir_gateway import errors, settings
 from fhir_gateway.rest import bundles, capability, interactions, operations, outcomes, requests, search
 from fhir_gateway.store import inbox
 
@@ -97,11 +98,22 @@ async def _answer(gateway: Gateway, route: Route, request: Request) -> Response:
 
 
 def _authorise(gateway: Gateway, request: Request) -> None:
+    if gateway.token is None:
+        _came_to_this_host(gateway, request)
     if gateway.token is None or request.url.path == "/fhir/metadata":
         return
     given = request.headers.get("authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {gateway.token}".encode()):
         raise outcomes.Refused(401, outcomes.Issue("login", "This gateway wants a bearer token."))
+
+
+def _came_to_this_host(gateway: Gateway, request: Request) -> None:
+    """Without a token a page in a browser here could reach the gateway by a name of its own (DNS rebinding)."""
+    configured = urllib.parse.urlsplit(gateway.settings.server.base_url or "").hostname
+    called = request.url.hostname or ""
+    if called != configured and not settings.is_loopback(called):
+        text = "The Host header names another host than this one."
+        raise outcomes.Refused(421, outcomes.Issue("security", text))
 
 
 async def no_such_route(_request: Request, error: Exception) -> Response:

@@ -428,6 +428,13 @@ def test_the_capability_statement_tells_what_the_server_does(gateway: Gateway) -
             assert answer.status_code == 200, (resource["type"], parameter)
 
 
+@pytest.mark.parametrize(
+    ("host", "status"), [("evil.example", 421), ("10.0.0.7:8080", 421), ("localhost:1234", 200), ("[::1]:8080", 200)]
+)
+def test_without_a_token_only_this_machines_names_are_answered(gateway: Gateway, host: str, status: int) -> None:
+    assert gateway.http.get("Patient", headers={"Host": host}).status_code == status
+
+
 def test_a_token_is_asked_for_where_security_says_so(tmp_path: Any) -> None:
     secret = tmp_path / "token"
     secret.write_text("geheim\n", "utf-8")
