@@ -20,6 +20,7 @@ _TIMESTAMP = re.compile(
     r"(?:\s*(?:-->|–|-|bis)\s*(?:(?P<h2>\d{1,2}):)?(?P<m2>\d{1,3}):(?P<s2>\d{2})(?:[.,](?P<f2>\d{1,3}))?)?[\])]?\s*[-–:]?\s*"
 )
 _LABEL = re.compile(r"^\s*(?P<label>[A-ZÄÖÜ][\w.äöüß]*(?:[ -][\w.äöüß]+){0,3})\s*(?:\((?P<note>[^)]{1,30})\))?\s*:\s+")
+_INNER_LABEL = re.compile(r"(?<=[.?!…])[ \t]+(?=(?P<label>[A-ZÄÖÜ][\wäöüß]*(?:[ -][\w.äöüß]+){0,2})\s*:\s)")
 _SENTENCES_A_TURN = 4  # more sentences a line than this: the lines are paragraphs, not turns
 _SENTENCE_END = re.compile(r"[.?!…][\"'“”»]?\s*$")
 
@@ -107,12 +108,25 @@ def _segments(source: str, text: str, first: int) -> list[segments.Segment]:
     ]
 
 
+def _turns(text: str) -> Iterator[str]:
+    """The lines; one that opens with a label is also cut before a doctor's or patient's label after a sentence's end."""
+    for line in text.splitlines(keepends=True):
+        begin = 0
+        opening = _LABEL.match(line)
+        if opening and speakers.role(opening["label"]):
+            for match in _INNER_LABEL.finditer(line, opening.end()):
+                if speakers.role(match["label"]) in ("doctor", "patient", "nurse"):
+                    yield line[begin : match.end()]
+                    begin = match.end()
+        yield line[begin:]
+
+
 def _pieces(text: str) -> Iterator[_Piece]:
     """One piece a line; a line without a label of its own goes on with the speaker before it."""
     offset = 0
     speaker: segments.Speaker | None = None
     pending: tuple[int | None, int | None] = (None, None)
-    for line in text.splitlines(keepends=True):
+    for line in _turns(text):
         begin = 0
         times = _TIMESTAMP.match(line)
         start_ms, end_ms = pending

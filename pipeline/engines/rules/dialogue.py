@@ -303,9 +303,18 @@ def _topic(questions: list[str], *, doctor: bool) -> str:
     return "; ".join(worded)
 
 
+#: A greeting and the name of who is asked; neither belongs into a note.
+_ADDRESS = re.compile(
+    r"^(?:(?:guten (?:tag|morgen|abend)|grüß gott|grüß sie|hallo|servus|moin|willkommen)[, !.]*)*"
+    r"(?:(?:herr|frau) [\w-]+[,!.]+ *)?",
+    re.IGNORECASE,
+)
+
+
 def _worded(question: str) -> str:
     text = neutral.without_fillers(question)
     text = _TAG.sub("", text).rstrip("? ")
+    text = _ADDRESS.sub("", text)
     text = re.sub(r"^(?:und|also|aber|dann|gut|okay|so|nun|ja|sagen sie|ach)[, ]+", "", text, flags=re.IGNORECASE)
     text = re.sub(
         r"\b(?:denn|eigentlich|irgendwie|vielleicht|bitte|sonst noch|irgendwelche|irgendwann|mal)\b\s?",

@@ -200,3 +200,14 @@ def test_any_bytes_are_read_or_refused(content: bytes, charset: str | None) -> N
         read(source(content, charset=charset))
     except clinical.StageRefused as refused:
         assert refused.reason
+
+
+def test_turns_that_stand_in_one_line_are_cut_at_their_labels() -> None:
+    said = "Arzt: Was führt Sie her? Patient: Ich habe Husten. Arzt: Mutter: gesund? Patient: Ja."
+    assert spoken(said) == [
+        ("doctor", "Was führt Sie her?"),
+        ("patient", "Ich habe Husten."),
+        ("doctor", "Mutter: gesund?"),
+        ("patient", "Ja."),
+    ]
+    assert all(said[one.start : one.end] == one.text for one in read(source(said.encode())))

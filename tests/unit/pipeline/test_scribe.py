@@ -226,3 +226,11 @@ def test_a_short_addendum_stays_in_the_note(visit: Visit) -> None:
     documented = visit().model_copy(update={"sources": sources})
     noted = scribe.run(documented, read_document.run(documented)).statements
     assert any("kein Fieber mehr" in statement.text for statement in noted)
+
+
+def test_no_name_and_no_greeting_stands_in_the_note(talk: Talk, visit: Visit) -> None:
+    said = "Arzt: Guten Tag Herr Wolters, Sie haben angerufen wegen dem Husten?\nPatient: Ja, seit gestern."
+    text = " ".join(statement.text for statement in scribe.run(visit(), talk(said)).statements)
+    assert "Husten" in text
+    assert "Wolters" not in text
+    assert "Guten Tag" not in text
