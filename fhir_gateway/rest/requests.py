@@ -82,7 +82,7 @@ def decoded(context: Context) -> codec.Resource:
         text = "The gateway reads application/fhir+json."
         raise outcomes.Refused(415, outcomes.Issue("not-supported", text))
     try:
-        value = codec.decode(context.body)
+        value = codec.decode_received(context.body)
     except codec.NotJson as error:
         raise outcomes.bad_request(f"{str(error)[:1].upper()}{str(error)[1:]}.", code="structure") from None
     if not isinstance(value, dict):

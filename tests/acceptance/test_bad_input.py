@@ -57,13 +57,17 @@ PATIENT: Json = {"resourceType": "Patient", "name": [{"family": "Probe"}]}
     [
         (b"{not json %d", "The body is not JSON"),
         (b"", "The body is not JSON"),
+        (
+            b'{"resourceType": "Patient", "gender": "male", "gender": "female"}',
+            "An object in the body has a key twice",
+        ),
         (b'{"resourceType": "Patient"', "The body is not JSON"),
         (b'{"resourceType": "Patient", "name": [{"family": "M\xfcller"}]}', "The body is not UTF-8"),
         (b"[1, 2, 3]", "The body is not a JSON object."),
         (b"MSH|^~\\&|KIS|HAUS", "The body is not JSON"),
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, "The body is "),
     ],
-    ids=["broken", "empty", "cut off", "Latin-1", "an array", "HL7 v2", "deeply nested"],
+    ids=["broken", "empty", "a key twice", "cut off", "Latin-1", "an array", "HL7 v2", "deeply nested"],
 )
 def test_what_is_not_json_is_400_and_kept(gateway: Gateway, path: str, body: bytes, text: str) -> None:
     before = len(gateway.kept(body))
