@@ -137,14 +137,10 @@ def _reuse_existing(unit: database.Unit, entries: list[Entry]) -> list[Entry]:
         if entry.condition is None:
             result.append(entry)
             continue
-        total, found = search_interaction.run(unit.connection, entry.condition)
-        if total > 1:
-            text = "The condition of ifNoneExist matches more than one resource."
-            raise outcomes.Refused(
-                412, outcomes.Issue("multiple-matches", text, f"Bundle.entry[{entry.number}].request.ifNoneExist")
-            )
-        if total == 1:
-            existing = found[0][1].resource
+        at = f"Bundle.entry[{entry.number}].request.ifNoneExist"
+        match = search_interaction.the_one(unit.connection, entry.condition, "ifNoneExist", at)
+        if match is not None:
+            existing = match.resource
             replaced[entry.reference] = f"{existing['resourceType']}/{existing['id']}"
             result.append(Entry(entry.number, "EXISTING", entry.full_url, existing))
         else:

@@ -34,14 +34,8 @@ def _if_none_exist(context: requests.Context, resource_type: str) -> search.Quer
 def _create(
     context: requests.Context, unit: database.Unit, resource: codec.Resource, condition: search.Query | None
 ) -> resources.Stored:
-    if condition is not None:
-        total, found = search.run(unit.connection, condition)
-        if total > 1:
-            text = "The condition of If-None-Exist matches more than one resource."
-            raise outcomes.Refused(412, outcomes.Issue("multiple-matches", text))
-        if total == 1:
-            return found[0][1]
-    return _keep(context, unit, resource, None)
+    existing = search.the_one(unit.connection, condition, "If-None-Exist") if condition else None
+    return existing or _keep(context, unit, resource, None)
 
 
 async def update(context: requests.Context) -> Response:

@@ -52,11 +52,8 @@ def check(connection: sa.Connection, resource: codec.Resource, at: str) -> None:
 
 def _keeps_its_patient(connection: sa.Connection, resource: codec.Resource, current: codec.Resource, at: str) -> None:
     """What was heard and proposed in an encounter stays with the patient of whom it was said."""
-    before, after = (list(search_index.walk(version, "subject.reference")) for version in (current, resource))
-    same = [search_index.split_reference(str(node)) for node in before] == [
-        search_index.split_reference(str(node)) for node in after
-    ]
-    if before and not same and register.has_runs(connection, resource["id"]):
+    before, after = _named(current, "subject"), _named(resource, "subject")
+    if before and before != after and register.has_runs(connection, resource["id"]):
         raise outcomes.rule(
             "There are documents and proposals for this encounter; it cannot go to another patient.", f"{at}.subject"
         )
@@ -70,15 +67,18 @@ def encounter_ids(resource: codec.Resource) -> list[str]:
 def _encounters(resource: codec.Resource, at: str) -> Iterator[tuple[str, str]]:
     path, _subject = _ENCOUNTER_AND_SUBJECT.get(resource["resourceType"], ("", ""))
     if path:
-        for reference in search_index.walk(resource, f"{path}.reference"):
-            target_type, target_id = search_index.split_reference(str(reference))
+        for target_type, target_id in _named(resource, path):
             if target_type == "Encounter":
                 yield f"{at}.{path}", target_id
 
 
+def _named(resource: codec.Resource, path: str) -> list[tuple[str, str]]:
+    """Type and id of what a resource refers to at `path`."""
+    return [search_index.split_reference(str(node)) for node in search_index.walk(resource, f"{path}.reference")]
+
+
 def _same_patient(resource: codec.Resource, encounter: codec.Resource, expression: str) -> None:
     _path, subject = _ENCOUNTER_AND_SUBJECT[resource["resourceType"]]
-    mine = [search_index.split_reference(str(node)) for node in search_index.walk(resource, f"{subject}.reference")]
-    theirs = [search_index.split_reference(str(node)) for node in search_index.walk(encounter, "subject.reference")]
+    mine, theirs = _named(resource, subject), _named(encounter, "subject")
     if mine and theirs and mine != theirs:
         raise outcomes.rule("The encounter belongs to another patient than this resource.", expression)

@@ -205,6 +205,18 @@ def _string(_found: search_index.Parameter, value: str) -> sa.ColumnElement[bool
     return schema.index_string.c.value.startswith(search_index.plain(value), autoescape=True)
 
 
+def the_one(connection: sa.Connection, condition: Query, name: str, at: str | None = None) -> resources.Stored | None:
+    """What the condition of a conditional create matches; None for nothing, 412 for more than one.
+
+    `name` is how the condition is called where it stands, `at` its FHIRPath (R4 http.html#ccreate).
+    """
+    total, found = run(connection, condition)
+    if total > 1:
+        text = f"The condition of {name} matches more than one resource."
+        raise outcomes.Refused(412, outcomes.Issue("multiple-matches", text, at))
+    return found[0][1] if total else None
+
+
 def parse_text(resource_type: str, text: str, page_size: int) -> Query:
     """The query of a conditional create, e.g. `identifier=system|value`."""
     return parse(resource_type, urllib.parse.parse_qsl(text.removeprefix("?"), keep_blank_values=True), page_size)

@@ -13,8 +13,6 @@ import msgspec
 
 Resource = dict[str, Any]
 
-MAX_DEPTH = 60  # levels of nesting; no FHIR resource needs more
-
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 

@@ -43,12 +43,12 @@ def summary(surroundings: links.Links, told: results.PatientSummary) -> links.Js
     """The summary for the patient, preliminary."""
     section = {
         "title": "Zusammenfassung für die Patientin oder den Patienten",
-        "text": _narrative(f"{_items('p', told.sentences)}{notice(told.notice)}"),
+        "text": _narrative(f"{_items('p', told.sentences)}{_notice(told.notice)}"),
     }
     return _composition(surroundings, "summary", SUMMARY_TYPE, "Patientenzusammenfassung (Entwurf)", [section])
 
 
-def notice(text: str) -> str:
+def _notice(text: str) -> str:
     """The paragraph that says that this is a draft. It makes no statement, and the release takes it away."""
     return f'<p class="notice">{html.escape(text, quote=False)}</p>'
 

@@ -48,9 +48,14 @@ def run(documented: consultation.Consultation, transcript: segments.Transcript, 
     return _decided(_with_partners(_unique(found)), documented, year, hospital)
 
 
+def _stages_in_figures(text: str) -> str:
+    """ "Stadium drei" as "Stadium 3"."""
+    return _STAGE_WORD.sub(lambda match: f"{match[1]} {_STAGES[match[2].lower()]}", text)
+
+
 def _assessed(documented: consultation.Consultation, note: results.Note, hospital: bool) -> list[_Candidate]:
     evidence_text = " ".join(s.text for s in (*note.section("A"), *note.section("O")) if s.polarity == "affirmed")
-    evidence_text = _STAGE_WORD.sub(lambda match: f"{match[1]} {_STAGES[match[2].lower()]}", evidence_text)
+    evidence_text = _stages_in_figures(evidence_text)
     values = facts.measured(documented, note)
     found = []
     for statement, term in facts.terms(note, ("A", "O")):
@@ -68,7 +73,7 @@ def _assessed(documented: consultation.Consultation, note: results.Note, hospita
         said_of_it = " ".join(s.text for s in note.statements if term.text[-5:].lower() in s.text.lower())
         code, note_text = _specific(
             term.code,
-            f"{_STAGE_WORD.sub(lambda m: f'{m[1]} {_STAGES[m[2].lower()]}', statement.text)} {evidence_text}",
+            f"{_stages_in_figures(statement.text)} {evidence_text}",
             said_of_it,
             documented,
             values,
