@@ -13,16 +13,17 @@ by its stem (`Observation.value`, not `Observation.valueQuantity`), a primitive'
 
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
 
-from profiles import primitives, r4_differences
+from profiles import invariants_rules, primitives, r4_differences
 from profiles.r4_differences import Choice, Definition, Element, definition
 
 MAX_DEPTH: Final = 60  # objects within objects
-MAX_FAULTS: Final = 500  # a resource with more tells nothing new
+MAX_FAULTS: Final = 500  # errors; a resource with more tells nothing new
+MAX_WARNINGS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Fault:
     expression: str
     """FHIRPath of the element, such as `Encounter.participant[0].period.start`."""
     code: str
-    """IssueType: structure, required, value, invalid, code-invalid or not-supported."""
+    """IssueType: structure, required, value, invariant, invalid, code-invalid or not-supported."""
     text: str
     """The rule that is broken, in English; holds no received value other than names of elements, types and codes."""
     severity: str = "error"
@@ -84,22 +85,31 @@ _LITERAL = re.compile(
     r"(?:[A-Za-z][A-Za-z0-9+.\-]*://\S+/)?([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?"
 )
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?\S+")  # https://hl7.org/fhir/R4/http.html#trules, conditional references
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:\S+")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:/*[^\s/]\S*")
 _ONLY_ID: Final = "must have a value, children or an extension, not only an id (ele-1)"
 _TYPE_URL: Final = "http://hl7.org/fhir/StructureDefinition/"
 
 
 class _Walk:
-    """One pass over a resource: the faults so far, and the contained resources of the resource that it is in."""
+    """One pass over a resource: the faults so far, and what must be known of the resource that it is in."""
 
-    __slots__ = ("contained", "faults")
+    __slots__ = ("contained", "faults", "ids", "pointed", "warnings")
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        self.warnings = 0
         self.contained: Mapping[str, str] = {}
+        """Type of each contained resource by its id, and of the container itself by the empty id."""
+        self.pointed: set[str] = set()
+        """The ids that a Reference in the container points to."""
+        self.ids: set[str] = set()
+        """The ids of the elements of the resource."""
 
     def add(self, expression: str, code: str, rule: str, severity: str = "error") -> None:
-        if len(self.faults) < MAX_FAULTS:
+        """Warnings are counted apart, so that they never keep an error out."""
+        warned = severity == "warning"
+        if (self.warnings if warned else len(self.faults) - self.warnings) < (MAX_WARNINGS if warned else MAX_FAULTS):
+            self.warnings += warned
             self.faults.append(Fault(expression, code, f"{expression} {rule}.", severity))
 
     def resource(self, value: object, path: str | None, depth: int, *, within: bool = False) -> None:
@@ -109,14 +119,18 @@ class _Walk:
             return
         body, name = checked
         path = path or name
+        outer = self.contained, self.pointed, self.ids
+        self.ids = set()
         if within:
             self._contained_rules(body, path)
             self.content(body, definition(name), path, depth)
+            self.ids = outer[2]
             return
-        outer = self.contained
-        self.contained = _contained_types(body)
+        self.contained, self.pointed = _contained_types(body, name), set()
         self.content(body, definition(name), path, depth)
-        self.contained = outer
+        if "contained" in body:
+            self._contained_all(body, path)
+        self.contained, self.pointed, self.ids = outer
 
     def _typed(self, value: object, path: str | None) -> tuple[dict[str, object], str] | None:
         """The resource and its type, when both can be checked further."""
@@ -140,12 +154,31 @@ class _Walk:
         if "id" not in value:
             self.add(f"{path}.id", "required", "is required in a contained resource")
         if "contained" in value:
-            self.add(f"{path}.contained", "invalid", "is not allowed in a contained resource (dom-2)")
+            self.add(f"{path}.contained", "invariant", "is not allowed in a contained resource (dom-2)")
         meta = value.get("meta")
         if _is_object(meta):
             for name in ("versionId", "lastUpdated", "security"):
-                if name in meta:
-                    self.add(f"{path}.meta.{name}", "invalid", "is not allowed in a contained resource (dom-4, dom-5)")
+                if name in meta or f"_{name}" in meta:
+                    key = "dom-5" if name == "security" else "dom-4"
+                    self.add(f"{path}.meta.{name}", "invariant", f"is not allowed in a contained resource ({key})")
+
+    def _contained_all(self, container: dict[str, object], path: str) -> None:
+        """Contained resources as a whole: ids of their own, and each in use (dom-3)."""
+        seen: set[str] = set()
+        pointed: set[str] | None = None
+        items = container["contained"]
+        for index, item in enumerate(items if _is_array(items) else ()):
+            name = _text(item, "id")
+            if not name:
+                continue
+            if name in seen:
+                self.add(f"{path}.contained[{index}].id", "invalid", "must not be the id of another contained resource")
+            seen.add(name)
+            if name not in self.pointed:
+                pointed = invariants_rules.fragments(container) if pointed is None else pointed
+                if f"#{name}" not in pointed and "#" not in invariants_rules.fragments(item):
+                    rule = "must be referred to from the resource that contains it (dom-3)"
+                    self.add(f"{path}.contained[{index}]", "invariant", rule)
 
     def content(self, value: dict[str, object], of: Definition, path: str, depth: int) -> None:
         """An object of a complex type: its names, its values, its cardinalities and the rules of its type."""
@@ -164,7 +197,7 @@ class _Walk:
             else:
                 problem = element.check(item)
                 if problem is not None:
-                    self.add(f"{path}.{element.label}", problem.code, problem.rule, problem.severity)
+                    self._problem(problem, item, element, f"{path}.{element.label}")
                 elif element.codes is not None and item not in element.codes:
                     self._code(element, f"{path}.{element.label}")
         for name, sibling in of.required:
@@ -172,12 +205,22 @@ class _Walk:
                 self.add(f"{path}.{name}", "required", "is required")
         for choice in of.choices:
             self._choice(value, choice, path)
-        rule = _RULES.get(of.name)
-        if rule is not None:
-            rule(self, value, path)
+        for invariant in of.invariants:
+            if not invariant.test(value):
+                at = f"{path}.{invariant.at}" if invariant.at else path
+                self.add(at, "invariant" if invariant.key else "invalid", invariant.rule, invariant.severity)
+        if "id" in value and of.element:
+            self._element_id(value["id"], path)
+
+    def _element_id(self, value: object, path: str) -> None:
+        """https://hl7.org/fhir/R4/element.html#id: unique within the resource."""
+        if isinstance(value, str):
+            if value in self.ids:
+                self.add(f"{path}.id", "invalid", "must not be the id of another element of the resource")
+            self.ids.add(value)
 
     def _choice(self, value: dict[str, object], choice: Choice, path: str) -> None:
-        found = value.keys() & choice.names
+        found = choice.names.intersection(value)
         if not found:
             if choice.required:
                 self.add(f"{path}.{choice.label}", "required", "is required, in one of its types")
@@ -199,6 +242,8 @@ class _Walk:
                 self._reference(item, element, path)
             elif element.concepts is not None:
                 self._concept(item, element.concepts, path)
+            elif element.simple and ("comparator" in item or "_comparator" in item):
+                self.add(f"{path}.comparator", "invariant", "is not allowed in a SimpleQuantity (sqty-1)")
 
     def _repeated(self, items: object, element: Element, owner: dict[str, object], path: str, depth: int) -> None:
         path = f"{path}.{element.label}"
@@ -222,7 +267,7 @@ class _Walk:
                 continue
             problem = check(item)
             if problem is not None:
-                self.add(f"{path}[{index}]", problem.code, problem.rule, problem.severity)
+                self._problem(problem, item, element, f"{path}[{index}]")
             elif element.codes is not None and item not in element.codes:
                 self._code(element, f"{path}[{index}]")
 
@@ -237,7 +282,7 @@ class _Walk:
                 self._extended_items(item, owner.get(element.name), element, path, depth)
             else:
                 self._extended(item, path, depth, valued=element.name in owner)
-        elif name != "resourceType" or of.name not in r4_differences.RESOURCE_TYPES:
+        elif name != "resourceType" or not of.resource:
             if _PLAIN_NAME.fullmatch(name):
                 self.add(f"{path}.{name}", "structure", f"is no element of {_r4_type(of.name)} in FHIR R4")
             else:
@@ -266,6 +311,11 @@ class _Walk:
                 self._extended(item, f"{path}[{index}]", depth, valued=value is not None)
             elif value is None and not held:
                 self.add(f"{path}[{index}]", "structure", "must have a value, an id or an extension")
+
+    def _problem(self, problem: primitives.Problem, item: object, element: Element, path: str) -> None:
+        self.add(path, problem.code, problem.rule, problem.severity)
+        if problem.severity == "warning" and element.codes is not None and item not in element.codes:
+            self._code(element, path)
 
     def _code(self, element: Element, path: str) -> None:
         codes = element.codes or frozenset()
@@ -299,45 +349,34 @@ class _Walk:
     def _target(self, name: str, element: Element, path: str) -> None:
         if element.targets and name not in element.targets:
             allowed = ", ".join(sorted(element.targets))
-            self.add(path, "invalid", f"must not point to a {name}; allowed: {allowed}")
+            if name in element.tolerated:
+                self.add(path, "invalid", f"should not point to a {name}; allowed: {allowed}", "warning")
+            else:
+                self.add(path, "invalid", f"must not point to a {name}; allowed: {allowed}")
 
     def _literal(self, reference: str, path: str) -> str | None:
         """The resource type that a literal reference names; None where it names none or is at fault."""
         if reference.startswith("#"):
-            if reference != "#" and reference[1:] not in self.contained:
-                self.add(path, "invalid", "must point to a resource that is contained (ref-1)")
+            self.pointed.add(reference[1:])
+            if reference[1:] not in self.contained:
+                self.add(path, "invariant", "must point to a resource that is contained (ref-1)")
             return self.contained.get(reference[1:]) or None
         literal = _LITERAL.fullmatch(reference) or _CONDITIONAL.fullmatch(reference)
         if literal is not None and literal[1] in r4_differences.RESOURCE_TYPES:
             return literal[1]
         if _ABSOLUTE.fullmatch(reference) is None:
             self.add(path, "value", "must be Type/id with a resource type of R4, #id, or an absolute URL")
+        elif (problem := primitives.urn(reference)) is not None:
+            self.add(path, problem.code, problem.rule, problem.severity)
         return None
 
-    def extension(self, value: dict[str, object], path: str) -> None:
-        """ext-1: https://hl7.org/fhir/R4/extensibility.html#Extension."""
-        held = not value.keys().isdisjoint(definition("Extension").choices[0].names)
-        if held == ("extension" in value):
-            self.add(path, "invalid", "must have either a value[x] or nested extensions, and not both (ext-1)")
 
-    def period(self, value: dict[str, object], path: str) -> None:
-        """per-1: https://hl7.org/fhir/R4/datatypes.html#Period."""
-        if not primitives.in_order(value.get("start"), value.get("end")):
-            self.add(path, "invalid", "must not end before it starts (per-1)")
-
-
-_RULES: Final[Mapping[str, Callable[[_Walk, dict[str, object], str], None]]] = {
-    "Extension": _Walk.extension,
-    "Period": _Walk.period,
-}
-
-
-def _contained_types(value: dict[str, object]) -> dict[str, str]:
-    """The ids of the contained resources and their types."""
+def _contained_types(value: dict[str, object], name: str) -> dict[str, str]:
+    """The ids of the contained resources and their types, and the container with the empty id."""
     items = value.get("contained")
     if not _is_array(items):
-        return {}
-    return {name: _text(item, "resourceType") or "" for item in items if (name := _text(item, "id"))}
+        return {"": name}
+    return {"": name} | {key: _text(item, "resourceType") or "" for item in items if (key := _text(item, "id"))}
 
 
 def _is_object(value: object) -> typing.TypeGuard[dict[str, object]]:

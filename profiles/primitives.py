@@ -36,6 +36,7 @@ _EMPTY = Problem("value", "must not be an empty string")
 _UNSTORABLE_CHARACTER = Problem("value", "must not hold the character U+0000 or half a surrogate pair")
 _CONTROL_CHARACTER = Problem("value", "should not hold control characters other than tab and line break", "warning")
 _TOO_LONG = Problem("value", f"must not be longer than {MAX_STRING} characters")
+_BLANK_ONLY = Problem("value", "should hold more than white space", "warning")
 
 
 def _text(value: object) -> Problem | None:
@@ -46,6 +47,8 @@ def _text(value: object) -> Problem | None:
         return _EMPTY
     if len(value) > MAX_STRING:
         return _TOO_LONG
+    if value.isspace():
+        return _characters(value) or _BLANK_ONLY
     if value.isprintable():
         return None
     return _characters(value)
@@ -115,6 +118,7 @@ _NOT_A_NUMBER = Problem("structure", "must be a JSON number")
 #: Decimal places before or after the point; beyond it nothing can be computed. R4 has examples to 245.
 _EXPONENT = 400
 _OUT_OF_RANGE = Problem("value", "must be a number of at most 400 places before and after the point")
+_LARGEST = 10 ** (_EXPONENT + 1)
 _NOT_BASE64 = Problem("value", "must be base64 text (groups of four characters, padded with '=')")
 
 
@@ -124,7 +128,7 @@ def _boolean(value: object) -> Problem | None:
 
 def _decimal(value: object) -> Problem | None:
     if type(value) is int:
-        return None
+        return None if -_LARGEST < value < _LARGEST else _OUT_OF_RANGE
     if isinstance(value, (Decimal, float)):
         number = Decimal(value)
         if not number.is_finite():
@@ -138,6 +142,8 @@ def _base64(value: object) -> Problem | None:
         return _NOT_A_STRING
     if not value:
         return _EMPTY
+    if not value.isascii():
+        return _NOT_BASE64
     try:
         decoded = binascii.a2b_base64("".join(value.split()), strict_mode=True)
     except ValueError:
@@ -150,27 +156,46 @@ def _names(text: str) -> frozenset[str]:
 
 
 XHTML = "http://www.w3.org/1999/xhtml"
-# https://hl7.org/fhir/R4/narrative.html#xhtml, constraint txt-1: the elements that a narrative may use.
-_XHTML_ELEMENTS = _names(
-    """a abbr acronym b big blockquote br caption cite code col colgroup dd dfn div dl dt em h1 h2 h3 h4 h5 h6 hr i img
-    li ol p pre q samp small span strong sub sup table tbody td tfoot th thead tr tt ul var"""
+# What txt-1 allows: the lists of its published expression, and of its words (HTML 4.0, chapters 7 to 11 without 9.4,
+# and 15) what is not deprecated: address, bdo and kbd.  Without ins and del (9.4), u, s, strike, font, center.
+_XHTML_ELEMENTS = frozenset(
+    f"{XHTML} {name}"
+    for name in _names(
+        """a abbr acronym address b bdo big blockquote br caption cite code col colgroup dd dfn div dl dt em h1 h2 h3 h4
+        h5 h6 hr i img kbd li ol p pre q samp small span strong sub sup table tbody td tfoot th thead tr tt ul var"""
+    )
 )
+_XHTML_ATTRIBUTES = _names(
+    """abbr accesskey align alt axis bgcolor border cellhalign cellpadding cellspacing cellvalign char charoff charset
+    class colspan compact coords dir frame headers height hreflang hspace id lang name nowrap rel rev rowspan rules
+    scope shape span start summary tabindex title type valign value vspace width"""
+) | {"http://www.w3.org/XML/1998/namespace lang", "http://www.w3.org/XML/1998/namespace space"}
+_URL_ATTRIBUTES = _names("cite href longdesc src")
 # Elements that run, load or send something when a browser shows them.
 _ACTIVE_ELEMENTS = _names(
     """applet audio base button embed form frame frameset iframe input link math meta object script select style svg
     template textarea video"""
 )
-_URL_ATTRIBUTES = _names("action background cite data formaction href longdesc ping poster src usemap")
 _ACTIVE_URL = re.compile(r"(?:javascript|vbscript|data:(?!image/(?!svg)))", re.IGNORECASE)
-_ACTIVE_STYLE = re.compile(r"javascript:|expression\(|@import", re.IGNORECASE)
+_SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):|//", re.IGNORECASE)
 _BLANK = re.compile(r"[\x00-\x20\x7f-\xa0\u200b\ufeff]+")
-_NOT_A_DIV = Problem("value", f"must start with <div in the namespace {XHTML}")
-_NOT_WELL_FORMED = Problem("value", "must be well-formed XML (only the five XML entities, no document type)")
-_NO_CONTENT = Problem("value", "must have some content, text or an image (txt-2)")
-_ACTIVE = Problem(
-    "value", "must not hold active content: scripts, frames, forms, event attributes, script URLs (txt-1)"
+_ACTIVE_STYLE = re.compile(r"javascript:|expression\(|@import|behaviou?r:|-moz-binding", re.IGNORECASE)
+_LOADING_STYLE = re.compile(
+    r"""url\((?!['"]?(?:\#|data:image/(?!svg)))|(?:image|image-set|cross-fade|src)\(""", re.IGNORECASE
 )
-_NOT_BASIC = Problem("value", "should hold only the basic formatting elements of XHTML (txt-1)", "warning")
+_CSS_ESCAPE = re.compile(r"\\(?:([0-9a-f]{1,6})\s?|(.))", re.IGNORECASE | re.DOTALL)
+_CSS_COMMENT = re.compile(r"/\*.*?(?:\*/|$)", re.DOTALL)
+_NOT_A_DIV = Problem("invariant", f"must start with <div in the namespace {XHTML} (txt-1)")
+_NOT_WELL_FORMED = Problem("value", "must be well-formed XML (only the five XML entities, no document type)")
+_NO_CONTENT = Problem("invariant", "must have some content, text or an image (txt-2)")
+_ACTIVE = Problem(
+    "invariant", "must not hold active content: scripts, frames, forms, event attributes, script URLs (txt-1)"
+)
+_NOT_BASIC = Problem("invariant", "must hold only the basic formatting elements of XHTML, links and images (txt-1)")
+_NO_ATTRIBUTE = Problem("invariant", "must hold only the attributes of basic XHTML formatting (txt-1)")
+_LOADING = Problem("invariant", "must not load anything from elsewhere by a style or an image (txt-1)")
+# txt-1 allows images and does not say from where; R4 has one of a PACS in its own example of Media.
+_OUTER_IMAGE = Problem("value", "should not have images that must be loaded from elsewhere", "warning")
 
 
 class _RefusedError(Exception):
@@ -187,18 +212,41 @@ class _XhtmlReader:
     def __init__(self) -> None:
         self.root_seen = False
         self.content = False
-        self.basic = True
+        self.outer_image = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        namespace, _, local = name.rpartition(" ")
-        if not self.root_seen and (namespace, local) != (XHTML, "div"):
-            raise _RefusedError(_NOT_A_DIV)
-        self.root_seen = True
-        lowered = local.lower()
-        if lowered in _ACTIVE_ELEMENTS or any(map(_active_attribute, attributes, attributes.values())):
-            raise _RefusedError(_ACTIVE)
-        self.content = self.content or local == "img"
-        self.basic = self.basic and namespace == XHTML and local in _XHTML_ELEMENTS
+        if not self.root_seen:
+            self.root_seen = True
+            if name != f"{XHTML} div":
+                raise _RefusedError(_NOT_A_DIV)
+        if name not in _XHTML_ELEMENTS:
+            active = name.rpartition(" ")[2].lower() in _ACTIVE_ELEMENTS
+            raise _RefusedError(_ACTIVE if active else _NOT_BASIC)
+        for attribute, value in attributes.items():
+            if attribute not in _XHTML_ATTRIBUTES:
+                self.attribute(attribute, value)
+        if "src" in attributes and name.endswith(" img"):
+            self.content = True
+
+    def attribute(self, name: str, value: str) -> None:
+        if name == "style":
+            problem = _style(value)
+        elif name in _URL_ATTRIBUTES:
+            problem = _ACTIVE if _ACTIVE_URL.match(_BLANK.sub("", value)) else None
+            if problem is None and name == "src":
+                problem = self.source(value)
+        else:
+            local = name.rpartition(" ")[2].lower()
+            problem = _ACTIVE if local.startswith("on") or local == "srcdoc" else _NO_ATTRIBUTE
+        if problem is not None:
+            raise _RefusedError(problem)
+
+    def source(self, value: str) -> Problem | None:
+        scheme = _SCHEME.match(_BLANK.sub("", value).replace("\\", "/"))
+        if scheme is None or scheme[0].lower() == "data:":
+            return None
+        self.outer_image = True
+        return None if scheme[0].lower() in ("http:", "https:") else _LOADING
 
     def text(self, data: str) -> None:
         self.content = self.content or not data.isspace()
@@ -207,23 +255,30 @@ class _XhtmlReader:
         raise _RefusedError(_NOT_WELL_FORMED)
 
 
-def _active_attribute(name: str, value: str) -> bool:
-    local = name.rpartition(" ")[2].lower()
-    if local == "style":
-        return _ACTIVE_STYLE.search(_BLANK.sub("", value)) is not None
-    if local in _URL_ATTRIBUTES:
-        return _ACTIVE_URL.match(_BLANK.sub("", value)) is not None
-    return local.startswith("on") or local == "srcdoc"
+def _style(value: str) -> Problem | None:
+    """Whether a style attribute runs or loads something, also behind CSS escapes and comments."""
+    if "\\" in value:
+        value = _CSS_ESCAPE.sub(_unescaped, value)
+    value = _BLANK.sub("", _CSS_COMMENT.sub("", value))
+    if _ACTIVE_STYLE.search(value):
+        return _ACTIVE
+    return _LOADING if _LOADING_STYLE.search(value) else None
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    number = int(match[1] or "0", 16)
+    return chr(number) if 0 < number <= 0x10FFFF else match[2] or ""
 
 
 def _xhtml(value: object) -> Problem | None:
-    """Narrative.div: https://hl7.org/fhir/R4/narrative.html#Narrative with txt-1 (harmful content only) and txt-2."""
+    """Narrative.div: https://hl7.org/fhir/R4/narrative.html#Narrative with txt-1 and txt-2."""
     if type(value) is not str:
         return _NOT_A_STRING
     if not value.lstrip().startswith("<div"):
         return _NOT_A_DIV
     reader = _XhtmlReader()
     parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
     parser.StartElementHandler = reader.start
     parser.CharacterDataHandler = reader.text
     parser.StartDoctypeDeclHandler = reader.refuse
@@ -237,16 +292,37 @@ def _xhtml(value: object) -> Problem | None:
         return _NOT_WELL_FORMED
     if not reader.content:
         return _NO_CONTENT
-    return None if reader.basic else _NOT_BASIC
+    return _OUTER_IMAGE if reader.outer_image else None
 
 
-_URI = _pattern(r"\S+", "must be a URI without white space")
+_URN_OID = r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+"
+_URN_UUID = r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_URN = re.compile(f"{_URN_OID}|{_URN_UUID}")
+_BAD_URN = Problem("value", "should have an OID or a lower-case UUID after urn:oid: or urn:uuid:", "warning")
+_BAD_URI = Problem("value", "must be a URI without white space")
+_unspaced = re.compile(r"\S+").fullmatch
+
+
+def _uri(value: object) -> Problem | None:
+    if type(value) is not str:
+        return _NOT_A_STRING
+    if _unspaced(value) is None:
+        return _BAD_URI if value else _EMPTY
+    problem = None if value.isprintable() else _characters(value)
+    return problem or (urn(value) if value[:4] == "urn:" else None)
+
+
+def urn(value: str) -> Problem | None:
+    """Whether what follows urn:oid: or urn:uuid: is one; a warning, because R4's pattern of uri takes it."""
+    wrong = value.startswith(("urn:oid:", "urn:uuid:")) and _URN.fullmatch(value) is None
+    return _BAD_URN if wrong else None
+
 
 # R4 primitive type -> check.  https://hl7.org/fhir/R4/datatypes.html#primitive gives the expressions.
 CHECKS: Mapping[str, Check] = {
     "base64Binary": _base64,
     "boolean": _boolean,
-    "canonical": _URI,
+    "canonical": _uri,
     "code": _pattern(r"[^\s]+(?:\s[^\s]+)*", "must be a code: no space at either end, single spaces within"),
     "date": _calendar(rf"{_YEAR}(?:-{_MONTH}(?:-{_DAY})?)?", "must be a date: YYYY, YYYY-MM or YYYY-MM-DD"),
     "dateTime": _calendar(
@@ -260,19 +336,29 @@ CHECKS: Mapping[str, Check] = {
     ),
     "integer": _whole(-INT32_MAX - 1, INT32_MAX, "must lie between -2147483648 and 2147483647"),
     "markdown": _text,
-    "oid": _pattern(r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+", "must be an OID in the form urn:oid:1.2.3"),
+    "oid": _pattern(_URN_OID, "must be an OID in the form urn:oid:1.2.3"),
     "positiveInt": _whole(1, INT32_MAX, "must lie between 1 and 2147483647"),
     "string": _text,
     "time": _pattern(_CLOCK, "must be a time: hh:mm:ss, without a time zone"),
     "unsignedInt": _whole(0, INT32_MAX, "must lie between 0 and 2147483647"),
-    "uri": _URI,
-    "url": _URI,
+    "uri": _uri,
+    "url": _uri,
     "uuid": _pattern(
-        r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+        _URN_UUID,
         "must be a UUID in the form urn:uuid:c757873d-ec9a-4326-a141-556f43239520, in lower case",
     ),
     "xhtml": _xhtml,
 }
+
+#: The id of an element that is no resource: https://hl7.org/fhir/R4/element.html#id
+ELEMENT_ID = _pattern(r"\S+", "must be an id without white space")
+#: A code of the ValueSet mimetypes, all of BCP 13: https://hl7.org/fhir/R4/valueset-mimetypes.html
+MIME_TYPE = _pattern(
+    r"[A-Za-z0-9][A-Za-z0-9_!#$&^.+\-]*/[A-Za-z0-9][A-Za-z0-9_!#$&^.+\-]*(?:\s?;\s?\S.*)?",
+    "must be a MIME type: type/subtype",
+)
+#: A code of the ValueSet currencies, ISO 4217: https://hl7.org/fhir/R4/valueset-currencies.html
+CURRENCY = _pattern(r"[A-Z]{3}", "must be a currency of ISO 4217: three capital letters")
 
 
 def in_order(start: object, end: object) -> bool:

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 from fhir.resources.R4B import get_fhir_model_class
 
-from profiles import primitives
+from profiles import invariants, invariants_types, primitives
+from profiles.invariants_rules import Invariant
 
 
 def _words(text: str) -> frozenset[str]:
@@ -104,6 +105,13 @@ TARGETS: Final[Mapping[tuple[str, str], frozenset[str]]] = {
     ("Observation", "subject"): _words("Device Group Location Patient"),
 }
 
+# (model class, JSON name) -> targets beside R4's that HL7's own example of the type uses: a warning, no error.
+# https://hl7.org/fhir/R4/medicationrequest0301.html and https://hl7.org/fhir/R4/observation-example-clinical-gender.html
+TOLERATED: Final[Mapping[tuple[str, str], frozenset[str]]] = {
+    ("MedicationRequestDispenseRequest", "performer"): _words("Practitioner"),
+    ("Observation", "performer"): _words("Encounter"),
+}
+
 _OBSERVATION_STATUS = _words("registered preliminary final amended corrected cancelled entered-in-error unknown")
 _ENCOUNTER_STATUS = _words("planned arrived triaged in-progress onleave finished cancelled entered-in-error unknown")
 _COMPARATOR = _words("< <= >= >")
@@ -182,6 +190,17 @@ CODES: Final[Mapping[tuple[str, str], frozenset[str] | None]] = {
     ),
 }
 
+# (model class, JSON name) of a code whose required ValueSet is another standard without a list in R4 -> its syntax.
+SYNTAX: Final[Mapping[tuple[str, str], primitives.Check]] = {
+    ("Attachment", "contentType"): primitives.MIME_TYPE,
+    ("Binary", "contentType"): primitives.MIME_TYPE,
+    ("Endpoint", "payloadMimeType"): primitives.MIME_TYPE,
+    ("Money", "currency"): primitives.CURRENCY,
+    ("Signature", "sigFormat"): primitives.MIME_TYPE,
+    ("Signature", "targetFormat"): primitives.MIME_TYPE,
+    ("SubscriptionChannel", "payload"): primitives.MIME_TYPE,
+}
+
 
 def _concepts(system: str, codes: str) -> frozenset[tuple[object, object]]:
     return frozenset((f"http://terminology.hl7.org/CodeSystem/{system}", code) for code in codes.split())
@@ -231,6 +250,10 @@ class Element:
     """The (system, code) pairs of a CodeableConcept's required ValueSet."""
     targets: frozenset[str]
     """Resource types that a Reference may point to; empty for any."""
+    tolerated: frozenset[str] = frozenset()
+    """Resource types beside them that are worth a warning only."""
+    simple: bool = False
+    """Whether a Quantity is a SimpleQuantity, without a comparator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +277,11 @@ class Definition:
     required: tuple[tuple[str, str], ...]
     """(name, its sibling's name) of each element with min 1; a choice stands in `choices`."""
     choices: tuple[Choice, ...]
+    invariants: tuple[Invariant, ...]
+    resource: bool
+    """Whether the type is a resource, whose name stands in resourceType."""
+    element: bool
+    """Whether its id is the id of an element, unique in the resource; R4 itself repeats those of ElementDefinition."""
 
 
 _PRIMITIVE_CLASSES: Final = {"UuidVersion": "uuid", "bool": "boolean"}
@@ -289,6 +317,9 @@ def definition(name: str) -> Definition:
             Choice(stem, frozenset(names) | {f"_{alias}" for alias in names}, stem in needed)
             for stem, names in members.items()
         ),
+        invariants=invariants.TABLE.get(name, ()),
+        resource=name in RESOURCE_TYPES,
+        element=name not in RESOURCE_TYPES and name != "ElementDefinition",
     )
 
 
@@ -313,11 +344,19 @@ def _element(
         type=type_name,
         many=many,
         required=must or bool(extra.get("element_required")) or key in REQUIRED,
-        check=primitives.CHECKS.get(type_name),
+        check=_check(owner, alias, type_name),
         codes=CODES.get(key, frozenset[object](codes) if codes else None),
         concepts=CONCEPTS.get(key),
         targets=frozenset() if "Resource" in targets else targets,
+        tolerated=TOLERATED.get(key, frozenset()),
+        simple=key in invariants_types.SIMPLE,
     )
+
+
+def _check(owner: str, alias: str, type_name: str) -> primitives.Check | None:
+    if alias == "id" and owner not in RESOURCE_TYPES:
+        return primitives.ELEMENT_ID
+    return SYNTAX.get((owner, alias)) or primitives.CHECKS.get(type_name)
 
 
 def _type(annotation: object, metadata: list[Any]) -> tuple[bool, str]:
