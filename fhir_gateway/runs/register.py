@@ -1,7 +1,7 @@
 """The runs themselves: their row, their Task, and the outputs of their stages. All in the caller's transaction.
 
 States: `waiting` (its encounter is not known yet), `queued`, `running`, `completed`, `failed` (dead: see the reason,
-replay it), `cancelled` (a later source of the same encounter started a newer run).
+replay it), `cancelled` (a later source of the same encounter started a newer run, or the client took it back).
 """
 
 from __future__ import annotations
@@ -102,6 +102,14 @@ def change(
     )
     unit.connection.execute(_run.update().where(_run.c.id == run_id).values(**_row(changed)))
     _write_task(unit, changed, patient, outcome or Outcome())
+
+
+def cancel(unit: database.Unit, run_id: str, reason: str) -> bool:
+    """End a run that has not ended yet; whether there was anything to end. A stage under way is not waited for."""
+    if get(unit.connection, run_id).status not in ("waiting", "queued", "running"):
+        return False
+    change(unit, run_id, status="cancelled", reason=reason)
+    return True
 
 
 def get(connection: sa.Connection, run_id: str) -> Run:

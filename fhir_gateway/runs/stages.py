@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from fhir_gateway import errors
 from fhir_gateway.ehr import client as ehr_client
 from fhir_gateway.ehr import write_back as ehr_write_back
-from fhir_gateway.rest import rules
 from fhir_gateway.runs import register, write_back
-from fhir_gateway.store import codec, database, resources, search_index
+from fhir_gateway.search import values
+from fhir_gateway.store import codec, database, resources
 from fhir_gateway.store import search as store_search
 from mappers import consultation_from_fhir
-from mappers.results_to_fhir import links
+from mappers.results_to_fhir import links, released
 from pipeline import clinical, consultation, flow, results, segments
 from pipeline.stages import bill, check, code, read_document, scribe, summarise
 
@@ -80,7 +80,7 @@ async def gather(gateway: Gateway, run: register.Run) -> Gathered:
         patient=found.get(patient),
         coverages=coverages,
         record=[
-            r for r in found.values() if r["resourceType"] in (*_RECORD, "Medication") and not rules.is_produced(r)
+            r for r in found.values() if r["resourceType"] in (*_RECORD, "Medication") and not released.is_produced(r)
         ],
         sources=sources,
     )
@@ -96,7 +96,7 @@ async def gather(gateway: Gateway, run: register.Run) -> Gathered:
 
 def _subject(source: codec.Resource) -> str | None:
     reference = source.get("subject", {}).get("reference")
-    return "/".join(search_index.split_reference(reference)) if isinstance(reference, str) else None
+    return "/".join(values.split_reference(reference)) if isinstance(reference, str) else None
 
 
 def _from_store(connection: sa.Connection, run: register.Run) -> dict[str, codec.Resource]:
@@ -107,17 +107,15 @@ def _from_store(connection: sa.Connection, run: register.Run) -> dict[str, codec
             found[reference] = stored.resource
     subject = found.get(f"Encounter/{run.encounter}", {}).get("subject", {}).get("reference")
     if isinstance(subject, str):
-        target_type, patient = search_index.split_reference(subject)
+        target_type, patient = values.split_reference(subject)
         stored = resources.read(connection, target_type, patient)
         if stored is not None and stored.body is not None:
             found[subject] = stored.resource
         for resource_type, parameter in (*_RECORD.items(), ("Coverage", "beneficiary")):
             for stored in store_search.by_reference(connection, resource_type, parameter, target_type, patient):
                 found[f"{stored.type}/{stored.id}"] = stored.resource
-        for reference in [
-            r for item in found.values() for r in search_index.walk(item, "medicationReference.reference")
-        ]:
-            stored = resources.read(connection, *search_index.split_reference(str(reference)))
+        for reference in [r for item in found.values() for r in values.at(item, "medicationReference.reference")]:
+            stored = resources.read(connection, *values.split_reference(str(reference)))
             if stored is not None and stored.body is not None:
                 found[f"{stored.type}/{stored.id}"] = stored.resource
     return found
@@ -135,8 +133,8 @@ def _provider(encounter: codec.Resource) -> str | None:
 
 
 def _practitioner(encounter: codec.Resource) -> str | None:
-    references = search_index.walk(encounter, "participant.individual.reference")
-    return next((str(r) for r in references if search_index.split_reference(str(r))[0] == "Practitioner"), None)
+    references = values.at(encounter, "participant.individual.reference")
+    return next((str(r) for r in references if values.split_reference(str(r))[0] == "Practitioner"), None)
 
 
 async def _load(gateway: Gateway, run: register.Run, stage: flow.Stage, model: type[Model]) -> Model:
@@ -265,6 +263,8 @@ def finish(
     engine = gateway.engine_version if stage in ENGINE else "gateway"
     register.ended(unit, run.id, stage)
     register.save_output(unit, run.id, stage, result.model_dump_json().encode(), micros, engine)
+    if register.get(unit.connection, run.id).status == "cancelled":
+        return
     if stage == "deliver" and isinstance(result, Written):
         outcome = register.Outcome(result.outputs, result.notes)
         register.change(unit, run.id, status="completed", stage=stage, outcome=outcome)

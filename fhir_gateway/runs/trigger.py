@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from fhir_gateway.rest import rules
-from fhir_gateway.runs import register
-from fhir_gateway.store import codec, database, resources, schema, search_index
+from fhir_gateway.runs import encounters, register
+from fhir_gateway.search import values
+from fhir_gateway.store import codec, database, resources, search
 
 if TYPE_CHECKING:
     from fhir_gateway.app import Gateway
@@ -30,7 +30,7 @@ def stored(unit: database.Unit, gateway: Gateway, versions: Iterable[resources.S
         if version.type == "Encounter":
             known.append(version.id)
         elif version.type in ("DocumentReference", "Media") and is_source(version.resource, gateway):
-            for encounter in rules.encounter_ids(version.resource):
+            for encounter in encounters.ids(version.resource):
                 arrived.setdefault(encounter, []).append(f"{version.type}/{version.id}")
     for encounter, sources in arrived.items():
         start(unit, gateway, encounter, tuple(sources))
@@ -46,8 +46,8 @@ def start(unit: database.Unit, gateway: Gateway, encounter: str, new_sources: tu
     Its Task's focus is the first new one. It waits when nobody knows the encounter.
     """
     sources = sources_of(unit.connection, encounter, gateway)
-    exists = resources.read(unit.connection, "Encounter", encounter)
-    is_known = (exists is not None and exists.body is not None) or gateway.settings.ehr is not None
+    exists = resources.present(unit.connection, "Encounter", encounter)
+    is_known = exists is not None or gateway.settings.ehr is not None
     run = register.create(
         unit,
         encounter,
@@ -81,24 +81,13 @@ def enqueue(unit: database.Unit, gateway: Gateway, run_id: str, workflow_id: str
 
 def sources_of(connection: sa.Connection, encounter: str, gateway: Gateway) -> list[str]:
     """All current sources of an encounter in the order of their arrival."""
-    version, index = schema.resource_version, schema.index_reference
-    older = version.alias()
-    same = sa.and_(older.c.type == version.c.type, older.c.id == version.c.id)
-    first = sa.select(sa.func.min(older.c.rk)).where(same).scalar_subquery()
-    query = (
-        sa.select(version.c.type, version.c.id, version.c.body)
-        .join(index, index.c.rk == version.c.rk)
-        .where(
-            version.c.type.in_(("DocumentReference", "Media")),
-            version.c.is_current,
-            version.c.body.is_not(None),
-            index.c.parameter == "encounter",
-            index.c.target_type == "Encounter",
-            index.c.target_id == encounter,
-        )
-        .order_by(first)
-    )
-    return [f"{row.type}/{row.id}" for row in connection.execute(query) if is_source(codec.decode(row.body), gateway)]
+    found = [
+        stored
+        for resource_type in ("DocumentReference", "Media")
+        for stored in search.by_reference(connection, resource_type, "encounter", "Encounter", encounter)
+        if is_source(stored.resource, gateway)
+    ]
+    return [stored.reference for stored in sorted(found, key=lambda stored: resources.arrived(connection, stored))]
 
 
 def is_source(resource: codec.Resource, gateway: Gateway) -> bool:
@@ -106,7 +95,7 @@ def is_source(resource: codec.Resource, gateway: Gateway) -> bool:
     if resource["resourceType"] == "Media":
         attachments, is_valid = [resource.get("content", {})], resource.get("status") == "completed"
     else:
-        attachments = list(search_index.walk(resource, "content.attachment"))
+        attachments = list(values.at(resource, "content.attachment"))
         is_valid = resource.get("status") == "current" and resource.get("docStatus") != "entered-in-error"
         is_valid = is_valid and _is_configured_type(resource, gateway.settings.runs.document_types)
     return is_valid and any(_triggers(attachment) for attachment in attachments)
@@ -118,13 +107,13 @@ def _triggers(attachment: Any) -> bool:
 
 
 def _is_configured_type(resource: codec.Resource, wanted: tuple[str, ...]) -> bool:
-    codings = search_index.walk(resource, "type.coding")
+    codings = values.at(resource, "type.coding")
     return not wanted or any(f"{c.get('system', '')}|{c.get('code', '')}" in wanted for c in codings)
 
 
 def _patient(connection: sa.Connection, encounter: str) -> str | None:
-    known = resources.read(connection, "Encounter", encounter)
-    if known is None or known.body is None:
+    known = resources.present(connection, "Encounter", encounter)
+    if known is None:
         return None
     reference: str | None = known.resource.get("subject", {}).get("reference")
     return reference

@@ -125,6 +125,8 @@ async def _step(run_id: str, stage: flow.Stage) -> str | None:
     """Do a stage once. None when it is done, the run's last state when it is over; raises to be tried again."""
     gateway = _bound()
     run, done, superseded = await gateway.database.read(lambda connection: _look(connection, run_id, stage))
+    if run.status == "cancelled":
+        return "cancelled"
     if done:
         return None
     if superseded:
@@ -164,7 +166,8 @@ async def _work(gateway: Gateway, run: register.Run, stage: flow.Stage) -> tuple
 
 
 def _close(unit: database.Unit, run_id: str, stage: str, state: register.State, reason: str) -> None:
-    register.change(unit, run_id, status=state, stage=stage, reason=reason)
+    if register.get(unit.connection, run_id).status != "cancelled":
+        register.change(unit, run_id, status=state, stage=stage, reason=reason)
     register.ended(unit, run_id, cast("flow.Stage", stage))
 
 

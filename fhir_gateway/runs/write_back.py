@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from fhir_gateway.rest import rules
 from fhir_gateway.runs import register
+from fhir_gateway.search import values
 from fhir_gateway.security import audit
-from fhir_gateway.store import codec, database, resources, search_index
+from fhir_gateway.store import codec, database, resources
 from fhir_gateway.store import search as store_search
 from mappers.results_to_fhir import bundle, composition, links, released
 from pipeline import consultation, results
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Superseded(Exception):
-    """A newer run of the same encounter has been started."""
+    """A newer run of the same encounter has been started, or the run was cancelled."""
 
 
 def mapped(surroundings: links.Links, before: list[codec.Resource], **parts: Any) -> list[codec.Resource]:
@@ -47,13 +47,13 @@ def earlier(connection: sa.Connection, encounter: str) -> list[codec.Resource]:
             found.append(stored.resource)
     compositions = [resource for resource in found if resource["resourceType"] == "Composition"]
     for note in compositions:
-        for reference in search_index.walk(note, "section.entry.reference"):
+        for reference in values.at(note, "section.entry.reference"):
             if str(reference).startswith("DetectedIssue/"):
-                stored_issue = resources.read(connection, *str(reference).split("/"))
-                if stored_issue is not None and stored_issue.body is not None:
+                stored_issue = resources.present(connection, *str(reference).split("/"))
+                if stored_issue is not None:
                     found.append(stored_issue.resource)
     unique = {bundle.reference(resource): resource for resource in found}
-    return [resource for resource in unique.values() if rules.is_produced(resource)]
+    return [resource for resource in unique.values() if released.is_produced(resource)]
 
 
 def for_delivery(connection: sa.Connection, gateway: Gateway, run: register.Run) -> list[codec.Resource]:
@@ -80,7 +80,7 @@ def store(unit: database.Unit, gateway: Gateway, run: register.Run, made: list[c
 
     Raises Superseded when a newer run has been started meanwhile: what it writes must not be overwritten.
     """
-    if register.is_superseded(unit.connection, run):
+    if register.is_superseded(unit.connection, run) or register.get(unit.connection, run.id).status == "cancelled":
         raise Superseded
     versions: list[resources.Stored] = []
     kept = {bundle.reference(resource) for resource in made}

@@ -1,4 +1,4 @@
-"""Resource versions: read, put, history. Every function takes the connection or unit of work it runs in."""
+"""Resource versions: read, put, delete, history. Every function takes the connection or unit of work it runs in."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from fhir_gateway import errors
-from fhir_gateway.store import codec, database, search_index
+from fhir_gateway.store import codec, database, search_index, statements
 
-_READ = sa.text("SELECT rk, version, at, body FROM resource_version WHERE type = :type AND id = :id AND is_current")
-_VREAD = sa.text(
-    "SELECT rk, version, at, body FROM resource_version WHERE type = :type AND id = :id AND version = :version"
+_READ = statements.Statement(
+    "SELECT rk, version, at, body, received FROM resource_version WHERE type = :type AND id = :id AND is_current"
 )
-_HISTORY = sa.text(
-    "SELECT rk, version, at, body FROM resource_version WHERE type = :type AND id = :id ORDER BY version DESC"
+_VREAD = statements.Statement(
+    "SELECT rk, version, at, body, received FROM resource_version"
+    " WHERE type = :type AND id = :id AND version = :version"
 )
-_RETIRE = sa.text("UPDATE resource_version SET is_current = :no WHERE rk = :rk")
-_INSERT = sa.text(
+_ARRIVED = statements.Statement("SELECT min(rk) FROM resource_version WHERE type = :type AND id = :id")
+_RETIRE = statements.Statement("UPDATE resource_version SET is_current = :no WHERE rk = :rk")
+_INSERT = statements.Statement(
     "INSERT INTO resource_version (type, id, version, at, is_current, body, received)"
     " VALUES (:type, :id, :version, :at, :yes, :body, :received) RETURNING rk"
 )
@@ -36,6 +37,8 @@ class Stored:
     body: bytes | None
     created: bool = False
     changed: bool = False
+    is_own: bool = False  # no request brought it: the gateway itself wrote it
+    rk: int = 0
 
     @property
     def resource(self) -> codec.Resource:
@@ -45,6 +48,11 @@ class Stored:
         return resource
 
     @property
+    def reference(self) -> str:
+        """Type/id."""
+        return f"{self.type}/{self.id}"
+
+    @property
     def etag(self) -> str:
         """The weak entity tag of R4's http.html#versioning."""
         return f'W/"{self.version}"'
@@ -52,26 +60,40 @@ class Stored:
 
 def instant(micros: int) -> str:
     """A FHIR instant with milliseconds, UTC."""
-    moment = dt.datetime.fromtimestamp(micros / 1_000_000, tz=dt.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    moment = dt.datetime.fromtimestamp(micros // 1_000_000, tz=dt.UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{micros // 1000 % 1000:03d}Z"
+
+
+def _stored(resource_type: str, resource_id: str, row: Any) -> Stored | None:
+    if row is None:
+        return None
+    rk, version, at, body, received = row
+    return Stored(
+        resource_type, resource_id, version, at, None if body is None else bytes(body), is_own=received is None, rk=rk
+    )
 
 
 def read(connection: sa.Connection, resource_type: str, resource_id: str) -> Stored | None:
     """The current version, or None when there never was one. A deletion is a version without body."""
-    row = connection.execute(_READ, {"type": resource_type, "id": resource_id}).first()
-    return None if row is None else Stored(resource_type, resource_id, row.version, row.at, row.body)
+    row = _READ.run(connection, type=resource_type, id=resource_id).fetchone()
+    return _stored(resource_type, resource_id, row)
+
+
+def present(connection: sa.Connection, resource_type: str, resource_id: str) -> Stored | None:
+    """The current version; None when there is none or it is a deletion."""
+    stored = read(connection, resource_type, resource_id)
+    return None if stored is None or stored.body is None else stored
 
 
 def vread(connection: sa.Connection, resource_type: str, resource_id: str, version: int) -> Stored | None:
     """One version, or None."""
-    row = connection.execute(_VREAD, {"type": resource_type, "id": resource_id, "version": version}).first()
-    return None if row is None else Stored(resource_type, resource_id, row.version, row.at, row.body)
+    row = _VREAD.run(connection, type=resource_type, id=resource_id, version=version).fetchone()
+    return _stored(resource_type, resource_id, row)
 
 
-def history(connection: sa.Connection, resource_type: str, resource_id: str) -> list[Stored]:
-    """All versions, newest first."""
-    rows = connection.execute(_HISTORY, {"type": resource_type, "id": resource_id})
-    return [Stored(resource_type, resource_id, row.version, row.at, row.body) for row in rows]
+def arrived(connection: sa.Connection, stored: Stored) -> int:
+    """The key of the first version of a resource: resources sorted by it stand in the order of their arrival."""
+    return int(_ARRIVED.run(connection, type=stored.type, id=stored.id).fetchone()[0])
 
 
 def put(
@@ -80,39 +102,64 @@ def put(
     *,
     received: str | None = None,
     if_version: int | None = None,
+    is_new: bool = False,
 ) -> Stored:
     """Store `resource` (with its id) as the next version; a resource that says the same again makes no new version.
 
-    `if_version` is the version the writer saw; VersionConflict when it is not the current one any more.
+    `if_version` is the version the writer saw; VersionConflict when it is not the current one any more. `is_new` says
+    that the id has just been made, so that there is nothing to look for.
     """
     resource_type, resource_id = resource["resourceType"], resource["id"]
-    row = unit.connection.execute(_READ, {"type": resource_type, "id": resource_id}).first()
-    if if_version is not None and (row is None or row.version != if_version):
+    current = None if is_new else read(unit.connection, resource_type, resource_id)
+    if if_version is not None and (current is None or current.body is None or current.version != if_version):
         raise errors.VersionConflict
-    if row is not None and row.body is not None and _same(codec.decode(row.body), resource):
-        return Stored(resource_type, resource_id, row.version, row.at, row.body)
-    version = 1 if row is None else row.version + 1
+    if current is not None and current.body is not None and _same(current.resource, resource):
+        return current
+    version = 1 if current is None else current.version + 1
     body = codec.encode(_stamped(resource, version, unit.now))
-    if row is not None:
-        unit.connection.execute(_RETIRE, {"rk": row.rk, "no": False})
-        search_index.remove(unit.connection, row.rk)
+    stored = _next(unit, current, Stored(resource_type, resource_id, version, unit.now, body), received)
+    search_index.add(unit.connection, stored.rk, resource)
+    return stored
+
+
+def delete(
+    unit: database.Unit, resource_type: str, resource_id: str, *, received: str | None, if_version: int | None = None
+) -> Stored | None:
+    """Store a deletion as the next version; None when there is nothing, or nothing any more (R4 http.html#delete)."""
+    current = present(unit.connection, resource_type, resource_id)
+    if if_version is not None and (current is None or current.version != if_version):
+        raise errors.VersionConflict
+    if current is None:
+        return None
+    deletion = Stored(resource_type, resource_id, current.version + 1, unit.now, None)
+    return _next(unit, current, deletion, received)
+
+
+def _next(unit: database.Unit, current: Stored | None, stored: Stored, received: str | None) -> Stored:
+    """Write a version and retire the one before it. VersionConflict when another process was faster."""
+    if current is not None:
+        _RETIRE.run(unit.connection, rk=current.rk, no=False)
+        search_index.remove(unit.connection, current.rk)
     try:
-        rk = unit.connection.execute(
-            _INSERT,
-            {
-                "type": resource_type,
-                "id": resource_id,
-                "version": version,
-                "at": unit.now,
-                "yes": True,
-                "body": body,
-                "received": received,
-            },
-        ).scalar_one()
-    except sa.exc.IntegrityError:
+        rk = _INSERT.run(
+            unit.connection,
+            type=stored.type,
+            id=stored.id,
+            version=stored.version,
+            at=stored.at,
+            yes=True,
+            body=stored.body,
+            received=received,
+        ).fetchall()[0][0]
+    except statements.Duplicate:
         raise errors.VersionConflict from None
-    search_index.add(unit.connection, rk, resource)
-    return Stored(resource_type, resource_id, version, unit.now, body, created=row is None, changed=True)
+    is_new = current is None or current.body is None
+    written = Stored(
+        stored.type, stored.id, stored.version, stored.at, stored.body, is_new and stored.body is not None, True,
+        received is None, rk,
+    )  # fmt: skip
+    unit.written.append(written)
+    return written
 
 
 def _stamped(resource: codec.Resource, version: int, at: int) -> codec.Resource:

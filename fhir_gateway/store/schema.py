@@ -54,41 +54,72 @@ resource_version = sa.Table(
         sqlite_where=sa.text("is_current"),
         postgresql_where=sa.text("is_current"),
     ),
+    sa.Index("resource_by_type", "type", "rk"),
 )
 
 
-def _index_table(name: str, *values: sa.Column[str] | sa.Column[int]) -> sa.Table:
-    """An index table of current resources: by value for searching, and by resource for probing and replacing."""
-    columns = [value.name for value in values]
+def _index_table(name: str, by: str, *values: sa.Column[str] | sa.Column[int] | sa.Column[float]) -> sa.Table:
+    """An index table of current resources: `by` its values for searching, and by resource for probing and replacing."""
     return sa.Table(
         name,
         metadata,
         sa.Column("rk", sa.BigInteger, nullable=False),
-        sa.Column("parameter", sa.String(64), nullable=False),
+        sa.Column("parameter", sa.BigInteger, nullable=False),
         *values,
-        sa.Index(f"{name}_by_value", "parameter", *columns, "rk"),
-        sa.Index(f"{name}_by_resource", "rk", "parameter", *columns),
+        sa.PrimaryKeyConstraint("rk", "parameter", *(value.name for value in values), name=f"{name}_by_resource"),
+        sa.Index(f"{name}_by_value", "parameter", *by.split(), "rk"),
+        sqlite_with_rowid=False,
     )
 
 
-index_token = _index_table(
-    "index_token",
-    sa.Column("system", sa.String(256), nullable=False),
-    sa.Column("code", sa.String(256), nullable=False),
-)
-index_reference = _index_table(
-    "index_reference",
-    sa.Column("target_type", sa.String(64), nullable=False),
-    sa.Column("target_id", sa.String(256), nullable=False),
-)
+def _text(name: str) -> sa.Column[str]:
+    """Text that sorts and compares by its code points, in every database."""
+    return sa.Column(name, sa.String(256).with_variant(sa.String(256, collation="C"), "postgresql"), nullable=False)
+
+
+index_token = _index_table("index_token", "code system", _text("system"), _text("code"))
+index_reference = _index_table("index_reference", "target_id target_type", _text("target_type"), _text("target_id"))
 index_date = _index_table(
     "index_date",
+    "low high",
     sa.Column("low", sa.BigInteger, nullable=False),
     sa.Column("high", sa.BigInteger, nullable=False),
 )
-index_string = _index_table("index_string", sa.Column("value", sa.String(256), nullable=False))
+index_string = _index_table("index_string", "value written", _text("value"), _text("written"))
+index_quantity = _index_table(
+    "index_quantity",
+    "low high code",
+    _text("system"),
+    _text("code"),
+    _text("unit"),
+    sa.Column("low", sa.Double, nullable=False),
+    sa.Column("high", sa.Double, nullable=False),
+)
+#: A code and the value beside it: (system, code) of the first component, what the second one is compared with after it.
+index_composite = _index_table(
+    "index_composite",
+    "code value_code low high",
+    _text("system"),
+    _text("code"),
+    _text("value_system"),
+    _text("value_code"),
+    sa.Column("low", sa.Double, nullable=False),
+    sa.Column("high", sa.Double, nullable=False),
+)
 
-INDEX_TABLES = (index_token, index_reference, index_date, index_string)
+INDEX_TABLES = (index_token, index_reference, index_date, index_string, index_quantity, index_composite)
+
+#: One row: the checksum of the table of search parameters that the index was made with.
+index_state = sa.Table("index_state", metadata, sa.Column("registry", sa.BigInteger, primary_key=True))
+
+#: What a conditional create asked for, once: the unique key that makes one resource of many requests at a time.
+conditional_create = sa.Table(
+    "conditional_create",
+    metadata,
+    sa.Column("type", sa.String(64), primary_key=True),
+    sa.Column("criteria", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), nullable=False),
+)
 
 #: One row a run. The Task resource with the same id tells the world; this row is what the service itself decides on.
 run = sa.Table(
@@ -136,4 +167,17 @@ delivered = sa.Table(
     sa.Column("target", sa.String(256), primary_key=True),
     sa.Column("reference", sa.String(128), primary_key=True),
     sa.Column("version", sa.String(16), nullable=False),
+)
+
+#: What a Subscription has still to be told, in the order of the commits. A row goes when it is delivered.
+notification = sa.Table(
+    "notification",
+    metadata,
+    sa.Column("number", _key, primary_key=True, autoincrement=True),
+    sa.Column("subscription", sa.String(64), nullable=False),
+    sa.Column("type", sa.String(64), nullable=False),
+    sa.Column("id", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Index("notification_by_subscription", "subscription", "number"),
 )

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from fhir_gateway.store import resources, schema
+from fhir_gateway.search import parameters
+from fhir_gateway.store import resources, statements
+
+_BY_REFERENCE = statements.Statement(
+    "SELECT v.rk, v.id, v.version, v.at, v.body, v.received"
+    " FROM index_reference i JOIN resource_version v ON v.rk = i.rk"
+    " WHERE i.parameter = :parameter AND i.target_type = :target_type AND i.target_id = :target_id ORDER BY v.rk"
+)
 
 
 def by_reference(
     connection: sa.Connection, resource_type: str, parameter: str, target_type: str, target_id: str
 ) -> list[resources.Stored]:
     """The current resources of a type whose reference parameter points to target_type/target_id, oldest first."""
-    version, index = schema.resource_version, schema.index_reference
-    query = (
-        sa.select(version.c.id, version.c.version, version.c.at, version.c.body)
-        .where(
-            version.c.type == resource_type,
-            version.c.is_current,
-            version.c.body.is_not(None),
-            sa.exists().where(
-                index.c.rk == version.c.rk,
-                index.c.parameter == parameter,
-                index.c.target_type == target_type,
-                index.c.target_id == target_id,
-            ),
-        )
-        .order_by(version.c.rk)
-    )
-    return [resources.Stored(resource_type, row.id, row.version, row.at, row.body) for row in connection.execute(query)]
+    key = parameters.of_type(resource_type)[parameter].key
+    found = _BY_REFERENCE.run(connection, parameter=key, target_type=target_type, target_id=target_id).fetchall()
+    return [
+        resources.Stored(resource_type, id_, version, at, bytes(body), is_own=received is None, rk=rk)
+        for rk, id_, version, at, body, received in found
+    ]

@@ -1,254 +1,145 @@
-"""Search parameters: where each finds its values in a resource, and the index rows they make.
-
-R4 names and expressions: https://hl7.org/fhir/R4/searchparameter-registry.html. A path is dotted, arrays are walked
-through, `[x]` stands for a choice element of the given types.
-"""
+"""The index rows of the current resources: written and dropped in the commit that stores the resource."""
 
 from __future__ import annotations
 
-import calendar
-import datetime as dt
-import re
-import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
+import structlog
 
-from fhir_gateway.store import codec, schema
+from fhir_gateway.search import parameters, values
+from fhir_gateway.store import codec, schema, statements
 
-Kind = Literal["token", "reference", "date", "string"]
+log = structlog.get_logger()
 
-MAX_VALUE = 256  # characters of an indexed value
-END_OF_TIME = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z in microseconds
-START_OF_TIME = -62_135_596_800_000_000  # 0001-01-01
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """One search parameter of one type. `target` narrows a reference parameter to one target type."""
-
-    name: str
-    kind: Kind
-    paths: tuple[str, ...]
-    target: str | None = None
-
-
-def _token(name: str, *paths: str) -> Parameter:
-    return Parameter(name, "token", paths or (name,))
+_REINDEX_BATCH = 500  # resources a commit when the whole index is made again
+_EXTRACT = {
+    "token": (values.tokens, schema.index_token),
+    "uri": (values.uris, schema.index_token),
+    "reference": (values.references, schema.index_reference),
+    "date": (values.dates, schema.index_date),
+    "string": (values.strings, schema.index_string),
+    "quantity": (values.quantities, schema.index_quantity),
+    "number": (values.numbers, schema.index_quantity),
+}
 
 
-def _reference(name: str, *paths: str, target: str | None = None) -> Parameter:
-    return Parameter(name, "reference", paths or (name,), target)
+def _insert(table: sa.Table) -> statements.Statement:
+    names = [column.name for column in table.columns]
+    marks = ", ".join(f":{name}" for name in names)
+    return statements.Statement(
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608
+    )
 
 
-def _date(name: str, *paths: str) -> Parameter:
-    return Parameter(name, "date", paths or (name,))
-
-
-def _string(name: str, *paths: str) -> Parameter:
-    return Parameter(name, "string", paths or (name,))
-
-
-_IDENTIFIER = _token("identifier")
-_SUBJECT = (_reference("subject"), _reference("patient", "subject", target="Patient"))
-_PATIENT = (_reference("patient"),)
-
-PARAMETERS: dict[str, tuple[Parameter, ...]] = {
-    "AllergyIntolerance": (_IDENTIFIER, *_PATIENT, _token("code", "code", "reaction.substance"),
-                           _token("clinical-status", "clinicalStatus"),
-                           _token("verification-status", "verificationStatus"), _date("date", "recordedDate")),
-    "AuditEvent": (_date("date", "recorded"), _token("type"), _token("action"), _token("outcome"),
-                   _reference("entity", "entity.what"), _reference("agent", "agent.who")),
-    "Claim": (_IDENTIFIER, *_PATIENT, _reference("encounter", "item.encounter"), _token("status"), _token("use"),
-              _date("created"), _reference("provider")),
-    "Composition": (_IDENTIFIER, *_SUBJECT, _reference("encounter"), _token("status"), _token("type"), _date("date"),
-                    _token("category"), _reference("author"), _string("title"),
-                    _reference("related-ref", "relatesTo.targetReference")),
-    "Condition": (_IDENTIFIER, *_SUBJECT, _reference("encounter"), _token("code"), _token("category"),
-                  _token("clinical-status", "clinicalStatus"), _token("verification-status", "verificationStatus"),
-                  _date("recorded-date", "recordedDate"), _date("onset-date", "onsetDateTime", "onsetPeriod")),
-    "Coverage": (_IDENTIFIER, _reference("beneficiary"), _reference("patient", "beneficiary"), _token("status"),
-                 _token("type"), _reference("payor")),
-    "DetectedIssue": (_IDENTIFIER, *_PATIENT, _token("code"),
-                      _date("identified", "identifiedDateTime", "identifiedPeriod"),
-                      _reference("implicated"), _reference("author"), _token("status"), _token("severity")),
-    "Device": (_IDENTIFIER, _token("status"), _token("type"), _string("device-name", "deviceName.name")),
-    "DocumentReference": (_token("identifier", "masterIdentifier", "identifier"), *_SUBJECT,
-                          _reference("encounter", "context.encounter"), _token("status"), _token("type"),
-                          _token("category"), _date("date"), _token("contenttype", "content.attachment.contentType"),
-                          _reference("author")),
-    "Encounter": (_IDENTIFIER, *_SUBJECT, _token("status"), _token("class"), _token("type"), _date("date", "period"),
-                  _reference("participant", "participant.individual"),
-                  _reference("service-provider", "serviceProvider")),
-    "Media": (_IDENTIFIER, *_SUBJECT, _reference("encounter"), _token("status"), _token("type"),
-              _date("created", "createdDateTime", "createdPeriod")),
-    "MedicationRequest": (_IDENTIFIER, *_SUBJECT, _reference("encounter"), _token("status"), _token("intent"),
-                          _token("code", "medicationCodeableConcept"), _date("authoredon", "authoredOn")),
-    "MedicationStatement": (_IDENTIFIER, *_SUBJECT, _reference("context"), _token("status"),
-                            _token("code", "medicationCodeableConcept"),
-                            _date("effective", "effectiveDateTime", "effectivePeriod")),
-    "Observation": (_IDENTIFIER, *_SUBJECT, _reference("encounter"), _token("status"), _token("code"),
-                    _token("category"), _date("date", "effectiveDateTime", "effectivePeriod", "effectiveInstant")),
-    "Organization": (_IDENTIFIER, _string("name", "name", "alias"), _token("active"), _token("type")),
-    "Patient": (_IDENTIFIER, _string("name"), _string("family", "name.family"), _string("given", "name.given"),
-                _date("birthdate", "birthDate"), _token("gender"), _token("active")),
-    "Practitioner": (_IDENTIFIER, _string("name"), _string("family", "name.family"), _string("given", "name.given"),
-                     _token("active")),
-    "Provenance": (_reference("target"), _reference("entity", "entity.what"), _reference("agent", "agent.who"),
-                   _date("recorded")),
-    "RiskAssessment": (_IDENTIFIER, *_SUBJECT, _reference("encounter"), _date("date", "occurrenceDateTime")),
-    "Task": (_IDENTIFIER, _reference("focus"), _reference("encounter"), _reference("patient", "for", target="Patient"),
-             _reference("subject", "for"), _token("status"), _token("business-status", "businessStatus"),
-             _token("code"),
-             _date("modified", "lastModified"), _date("authored-on", "authoredOn")),
-}  # fmt: skip
-
-
-def parameter(resource_type: str, name: str) -> Parameter | None:
-    """The parameter with this name, or None."""
-    return next((found for found in PARAMETERS.get(resource_type, ()) if found.name == name), None)
+_COLUMNS = {table.name: [c.name for c in table.columns if c.name != "rk"] for table in schema.INDEX_TABLES}
+_INSERTS = {table.name: _insert(table) for table in schema.INDEX_TABLES}
+_DELETES = {
+    table.name: statements.Statement(f"DELETE FROM {table.name} WHERE rk = :rk")  # noqa: S608
+    for table in schema.INDEX_TABLES
+}
 
 
 def add(connection: sa.Connection, rk: int, resource: codec.Resource) -> None:
     """Write the index rows of a resource that is now current."""
-    rows: dict[Kind, list[dict[str, Any]]] = {"token": [], "reference": [], "date": [], "string": []}
-    for found in PARAMETERS.get(resource["resourceType"], ()):
-        unique = {tuple(value.items()): value for value in _values(found, resource)}
-        rows[found.kind] += [{"rk": rk, "parameter": found.name, **value} for value in unique.values()]
-    for kind, table in (
-        ("token", schema.index_token),
-        ("reference", schema.index_reference),
-        ("date", schema.index_date),
-        ("string", schema.index_string),
-    ):
-        if rows[kind]:  # type: ignore[index]
-            connection.execute(table.insert(), rows[kind])  # type: ignore[index]
+    rows: dict[str, dict[tuple[Any, ...], None]] = {}
+    for table, row in _rows(resource):
+        rows.setdefault(table, {})[row] = None
+    for table, found in rows.items():
+        names = _COLUMNS[table]
+        _INSERTS[table].many(connection, [{"rk": rk, **dict(zip(names, row, strict=True))} for row in found])
 
 
 def remove(connection: sa.Connection, rk: int) -> None:
     """Drop the index rows of a version that is not current any more."""
-    for table in schema.INDEX_TABLES:
-        connection.execute(table.delete().where(table.c.rk == rk))
+    for statement in _DELETES.values():
+        statement.run(connection, rk=rk)
 
 
-def walk(value: Any, path: str) -> Iterator[Any]:
-    """Every value at a dotted path, arrays walked through."""
-    nodes: list[Any] = [value]
-    for step in path.split("."):
-        nodes = [
-            inner
-            for node in nodes
-            if isinstance(node, dict) and step in node
-            for inner in (node[step] if isinstance(node[step], list) else [node[step]])
-        ]
-    yield from nodes
+def _rows(resource: codec.Resource) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    for parameter in parameters.of_type(resource["resourceType"]).values():
+        for path in parameter.paths:
+            if path and path[0][0] not in resource:
+                continue
+            for node in parameters.walk(resource, path):
+                yield from _of_node(parameter, path, node)
+        if parameter.name == "deceased" and "deceasedBoolean" not in resource and "deceasedDateTime" not in resource:
+            yield schema.index_token.name, (parameter.key, "", "false")
 
 
-def _values(found: Parameter, resource: codec.Resource) -> Iterator[dict[str, Any]]:
-    extract = {"token": _tokens, "reference": _references, "date": _dates, "string": _strings}[found.kind]
-    for path in found.paths:
-        for node in walk(resource, path):
-            for value in extract(node):
-                if found.target is None or value.get("target_type") == found.target:
-                    yield value
+def _of_node(
+    parameter: parameters.Parameter, path: parameters.ElementPath, node: Any
+) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    if parameter.kind == "composite":
+        yield from _composites(parameter, node)
+        return
+    if parameter.name == "deceased" and path[-1][0] == "deceasedDateTime":
+        node = True  # R4: Patient.deceased.exists() and Patient.deceased != false
+    extract, table = _EXTRACT[parameter.kind]
+    for value in extract(node):
+        if not parameter.target or value[0] in (parameter.target, ""):
+            yield table.name, (parameter.key, *value)
+    if parameter.kind == "token":
+        for text in values.token_texts(node):
+            yield schema.index_string.name, (parameter.beside("text"), text, text)
+    elif parameter.kind == "reference" and isinstance(node, dict) and "identifier" in node:
+        for value in values.tokens(node["identifier"]):
+            yield schema.index_token.name, (parameter.beside("identifier"), *value)
 
 
-def _tokens(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        codings: Iterable[Any] = node["coding"] if isinstance(node.get("coding"), list) else [node]
-        for coding in codings:
-            code = coding.get("code", coding.get("value"))
-            if isinstance(code, str):
-                yield {"system": str(coding.get("system", ""))[:MAX_VALUE], "code": code[:MAX_VALUE]}
-    elif isinstance(node, bool):
-        yield {"system": "", "code": "true" if node else "false"}
-    elif isinstance(node, str | int | Decimal):
-        yield {"system": "", "code": str(node)[:MAX_VALUE]}
+def _composites(parameter: parameters.Parameter, node: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """One row for each pair of a code (always the first component) and a value beside it."""
+    first, second = parameter.parts
+    codes = [code for path in first.paths for item in parameters.walk(node, path) for code in values.tokens(item)]
+    found = [_component(second.kind, item) for path in second.paths for item in parameters.walk(node, path)]
+    for system, code in codes:
+        for rows in found:
+            for value in rows:
+                yield schema.index_composite.name, (parameter.key, system, code, *value)
 
 
-def split_reference(reference: str) -> tuple[str, str]:
-    """("Patient", "7") of `Patient/7`, of its absolute form and of its versioned form; ("", text) of anything else."""
-    parts = re.sub(r"/_history/[^/]+$", "", reference).rsplit("/", 2)
-    if len(parts) >= 2 and re.fullmatch(r"[A-Z][A-Za-z]+", parts[-2]):
-        return parts[-2], parts[-1][:MAX_VALUE]
-    return "", reference[:MAX_VALUE]
+def _component(kind: parameters.Kind, node: Any) -> list[tuple[str, str, float, float]]:
+    """(system or type, code or id or text, low, high) of a composite's second component."""
+    if kind == "quantity":
+        return [(system, code, low, high) for system, code, _unit, low, high in values.quantities(node)]
+    if kind == "date":
+        return [("", "", float(low), float(high)) for low, high in values.dates(node)]
+    if kind == "string":
+        return [("", text, 0.0, 0.0) for text, _written in values.strings(node)]
+    return [(system, code, 0.0, 0.0) for system, code in (
+        values.references(node) if kind == "reference" else values.tokens(node)
+    )]  # fmt: skip
 
 
-def _references(node: Any) -> Iterator[dict[str, Any]]:
-    reference = node.get("reference") if isinstance(node, dict) else None
-    if isinstance(reference, str):
-        target_type, target_id = split_reference(reference)
-        yield {"target_type": target_type, "target_id": target_id}
+def is_current(connection: sa.Connection) -> bool:
+    """Whether the index was made with this version's table of parameters."""
+    made = connection.execute(sa.select(schema.index_state.c.registry)).scalar_one_or_none()
+    return made == parameters.checksum()
 
 
-def _dates(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, str):
-        bounds = date_bounds(node)
-        if bounds:
-            yield {"low": bounds[0], "high": bounds[1]}
-    elif isinstance(node, dict):
-        start = date_bounds(str(node.get("start", "")))
-        end = date_bounds(str(node.get("end", "")))
-        if start or end:
-            yield {"low": start[0] if start else START_OF_TIME, "high": end[1] if end else END_OF_TIME}
-
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_DATE = re.compile(
-    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?\Z", re.ASCII
-)
-
-
-def date_bounds(text: str) -> tuple[int, int] | None:
-    """The first and last microsecond that a FHIR date, dateTime or instant covers; None when it is none of them."""
-    match = _DATE.match(text)
-    if match is None:
-        return None
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
-    try:
-        first = dt.datetime(
-            int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0), min(int(second or 0), 59),
-            int((fraction or "0")[:6].ljust(6, "0")), tzinfo=_zone(zone),
-        )  # fmt: skip
-    except ValueError:
-        return None
-    low = (first - _EPOCH) // dt.timedelta(microseconds=1)
-    if month is None:
-        days = 366 if calendar.isleap(int(year)) else 365
-        span = days * 86_400_000_000
-    elif day is None:
-        span = calendar.monthrange(int(year), int(month))[1] * 86_400_000_000
-    elif hour is None:
-        span = 86_400_000_000
-    elif second is None:
-        span = 60_000_000
-    elif fraction is None:
-        span = 1_000_000
-    else:
-        span = 10 ** max(0, 6 - len(fraction))
-    return low, low + span - 1
-
-
-def _zone(text: str | None) -> dt.timezone:
-    if text is None or text == "Z":
-        return dt.UTC
-    sign = -1 if text[0] == "-" else 1
-    return dt.timezone(sign * dt.timedelta(hours=int(text[1:3]), minutes=int(text[4:6])))
-
-
-def plain(text: str) -> str:
-    """Case and accents folded away, for string search (R4 search.html#string)."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(char for char in decomposed if not unicodedata.combining(char))[:MAX_VALUE]
-
-
-def _strings(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, str):
-        yield {"value": plain(node)}
-    elif isinstance(node, dict):
-        for name in ("text", "family", "given", "prefix", "suffix", "line", "city", "postalCode", "country"):
-            for value in walk(node, name):
-                yield {"value": plain(str(value))}
+def make_again(engine: sa.Engine) -> None:
+    """Index every current resource anew, in batches; a start that is cut off goes on from the beginning."""
+    version = schema.resource_version
+    with engine.begin() as connection:
+        for table in schema.INDEX_TABLES:
+            connection.execute(table.delete())
+        connection.execute(schema.index_state.delete())
+    last, count = 0, 0
+    while True:
+        with engine.begin() as connection:
+            query = (
+                sa.select(version.c.rk, version.c.body)
+                .where(version.c.rk > last, version.c.is_current, version.c.body.is_not(None))
+                .order_by(version.c.rk)
+                .limit(_REINDEX_BATCH)
+            )
+            batch = connection.execute(query).all()
+            for row in batch:
+                add(connection, row.rk, codec.decode(row.body))
+            if not batch:
+                connection.execute(schema.index_state.insert().values(registry=parameters.checksum()))
+                break
+        last, count = batch[-1].rk, count + len(batch)
+    if count:
+        log.info("search index made again", resources=count)

@@ -15,6 +15,12 @@ def is_released(resource: links.Json) -> bool:
     return any(label.get("code") == RELEASED_TAG["code"] for label in resource.get("meta", {}).get("tag", []))
 
 
+def is_produced(resource: links.Json) -> bool:
+    """Whether the gateway itself wrote this resource as a proposal: it has the security label AIAST."""
+    labels = resource.get("meta", {}).get("security", [])
+    return any(label.get("code") == fhir_names.AI_ASSERTED["code"] for label in labels)
+
+
 def composition(draft: links.Json, practitioner: str, at: str) -> links.Json:
     """The Composition as final, attested by the practitioner."""
     final = {

@@ -1,0 +1,76 @@
+"""Search parameters by number, quantities and composites, conditional creates, subscriptions.
+
+The index tables are made again from the registry: `search_index.make_again` fills them at the next start.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+_key = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def _text(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.String(256).with_variant(sa.String(256, collation="C"), "postgresql"), nullable=False)
+
+
+def _number(name: str) -> sa.Column[float]:
+    return sa.Column(name, sa.Double, nullable=False)
+
+
+def _moment(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=False)
+
+
+def upgrade() -> None:
+    for name in ("index_token", "index_reference", "index_date", "index_string"):
+        op.drop_table(name)
+    for name, by, columns in (
+        ("index_token", "code system", (_text("system"), _text("code"))),
+        ("index_reference", "target_id target_type", (_text("target_type"), _text("target_id"))),
+        ("index_date", "low high", (_moment("low"), _moment("high"))),
+        ("index_string", "value written", (_text("value"), _text("written"))),
+        (
+            "index_quantity",
+            "low high code",
+            (_text("system"), _text("code"), _text("unit"), _number("low"), _number("high")),
+        ),
+        (
+            "index_composite",
+            "code value_code low high",
+            (_text("system"), _text("code"), _text("value_system"), _text("value_code"), _number("low"),
+             _number("high")),
+        ),
+    ):  # fmt: skip
+        names = [column.name for column in columns]
+        op.create_table(
+            name,
+            sa.Column("rk", sa.BigInteger, nullable=False),
+            sa.Column("parameter", sa.BigInteger, nullable=False),
+            *columns,
+            sa.PrimaryKeyConstraint("rk", "parameter", *names, name=f"{name}_by_resource"),
+            sqlite_with_rowid=False,
+        )
+        op.create_index(f"{name}_by_value", name, ["parameter", *by.split(), "rk"])
+    op.create_table("index_state", sa.Column("registry", sa.BigInteger, primary_key=True))
+    op.create_table(
+        "conditional_create",
+        sa.Column("type", sa.String(64), primary_key=True),
+        sa.Column("criteria", sa.String(64), primary_key=True),
+        sa.Column("id", sa.String(64), nullable=False),
+    )
+    op.create_table(
+        "notification",
+        sa.Column("number", _key, primary_key=True, autoincrement=True),
+        sa.Column("subscription", sa.String(64), nullable=False),
+        sa.Column("type", sa.String(64), nullable=False),
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+    )
+    op.create_index("notification_by_subscription", "notification", ["subscription", "number"])
+    op.create_index("resource_by_type", "resource_version", ["type", "rk"])
