@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,17 +16,20 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 import fhir_gateway
 from fhir_gateway import errors, lock, logs, metrics, settings
 from fhir_gateway.ehr import client as ehr_client
 from fhir_gateway.mllp import server as mllp_server
-from fhir_gateway.rest import router
+from fhir_gateway.rest import openapi, router
 from fhir_gateway.runs import slots, trigger, workflow
-from fhir_gateway.store import codec, database, resources
+from fhir_gateway.store import codec, database, resources, search_index
+from fhir_gateway.subscriptions import delivery, matching
 from mappers.results_to_fhir import device
 from pipeline import rehearsal
 from pipeline.engines import rules as rules_engine
+from profiles import package, validation
 
 ENGINE_NAME = "fhir-gateway"
 EXECUTOR = "gateway"  # one process works on a database at a time: see `lock`
@@ -47,6 +51,7 @@ class Gateway:
     token: str | None
     device_resource: codec.Resource
     engine_version: str
+    profiles: validation.Profiles
     is_ready: bool = False
 
     @property
@@ -92,16 +97,20 @@ def client(url: str, engine: sa.Engine) -> DBOSClient:
 
 @contextlib.asynccontextmanager
 async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
-    """A gateway with its store, its workflow engine and its MLLP listener; all of it ends with the context."""
+    """A gateway with its store, and in the role `all` its workflow engine, its Subscriptions and its MLLP listener.
+
+    All of it ends with the context.
+    """
     async with contextlib.AsyncExitStack() as stack:
         url = database_url(config)
-        if database.is_sqlite(url):
-            stack.enter_context(lock.held(config.server.data / "gateway.lock"))
+        is_worker = config.server.role == "all"
+        if is_worker:
+            stack.enter_context(_only_worker(config, url))
+            await asyncio.to_thread(_prepare, url)
         else:
-            stack.enter_context(lock.held_in_database(url))
-        await asyncio.to_thread(database.migrate, url)
-        await asyncio.to_thread(rehearsal.run)
-        store = database.Database(url)
+            await asyncio.to_thread(database.check_schema, url)
+        notes = matching.Notes((config.server.base_url or "").rstrip("/"))
+        store = database.Database(url, notes)
         stack.callback(store.close)
         engine = engine_connection(url)
         stack.callback(engine.dispose)
@@ -116,17 +125,51 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
             token=settings.read_secret(config.security.token_file) if config.security else None,
             device_resource=device.build({"gateway": fhir_gateway.__version__, **rules}),
             engine_version=f"rules {rules['tables']}",
+            profiles=await asyncio.to_thread(_profiles, config.profiles.packages),
         )
         if gateway.ehr is not None:
             stack.push_async_callback(gateway.ehr.close)
-        await store.write(lambda unit: resources.put(unit, gateway.device_resource))
-        await _launch(gateway, url, engine)
-        stack.push_async_callback(_stop, config)
-        listener = await mllp_server.start(config.server.host, config.server.mllp_port, store)
-        stack.callback(listener.close)
+        if is_worker:
+            await store.write(lambda unit: resources.put(unit, gateway.device_resource))
+            await _launch(gateway, url, engine)
+            stack.push_async_callback(_stop, config)
+            worker = delivery.Worker(gateway)
+            notes.wake = worker.wake
+            worker.start()
+            stack.push_async_callback(worker.stop)
+            listener = await mllp_server.start(config.server.host, config.server.mllp_port, store)
+            stack.callback(listener.close)
         gateway.is_ready = True
         yield gateway
         gateway.is_ready = False
+
+
+def _only_worker(config: settings.Settings, url: str) -> contextlib.AbstractContextManager[None]:
+    if database.is_sqlite(url):
+        return lock.held(config.server.data / "gateway.lock")
+    return lock.held_in_database(url)
+
+
+def _prepare(url: str) -> None:
+    """The schema and the search index of this version, and a first run through the stages."""
+    database.migrate(url)
+    engine = database.connect(url, writes=True)
+    try:
+        with engine.connect() as connection:
+            is_current = search_index.is_current(connection)
+        if not is_current:
+            search_index.make_again(engine)
+    finally:
+        engine.dispose()
+    rehearsal.run()
+
+
+def _profiles(paths: tuple[Path, ...]) -> validation.Profiles:
+    """The installed profiles; ConfigurationError when a package cannot be used."""
+    try:
+        return validation.Profiles([package.load(path) for path in paths])
+    except package.NotUsable as error:
+        raise errors.ConfigurationError(f"profiles.packages: {error}") from None
 
 
 async def _launch(gateway: Gateway, url: str, engine: sa.Engine) -> None:
@@ -164,7 +207,9 @@ def build(config: settings.Settings) -> FastAPI:
         try:
             async with running(config) as gateway:
                 application.state.gateway = gateway
-                router.mount(application, gateway)
+                endpoint = router.Endpoint(gateway)
+                application.router.routes.append(Route(router.PREFIX, endpoint))
+                application.mount(router.PREFIX, endpoint)
                 yield
         except errors.GatewayError as error:
             application.state.failure = error  # uvicorn swallows it; the process says it as one sentence
@@ -175,6 +220,7 @@ def build(config: settings.Settings) -> FastAPI:
     application.add_api_route("/healthz", _healthz, methods=["GET"])
     application.add_api_route("/readyz", _readyz, methods=["GET"])
     application.add_api_route("/metrics", _metrics, methods=["GET"])
+    application.add_api_route("/openapi.json", _openapi, methods=["GET"])
     return application
 
 
@@ -196,3 +242,7 @@ async def _readyz(request: Request) -> Response:
 async def _metrics(request: Request) -> Response:
     gateway: Gateway = request.app.state.gateway
     return Response(gateway.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+async def _openapi() -> Response:
+    return JSONResponse(openapi.description(router.TABLE))

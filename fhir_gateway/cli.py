@@ -41,13 +41,14 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the FHIR endpoint; 0 takes a free one.")] = None,
     mllp_port: Annotated[int | None, typer.Option(help="Port of the HL7 v2 listener; 0 takes a free one.")] = None,
+    role: Annotated[str | None, typer.Option(help="all, or api for the FHIR endpoint alone.")] = None,
     data: Data = None,
     config: Config = None,
 ) -> None:
     """Run the gateway until it is told to stop (SIGTERM, SIGINT)."""
     from fhir_gateway import server
 
-    sys.exit(server.serve(_settings(config, host=host, port=port, mllp_port=mllp_port, data=data)))
+    sys.exit(server.serve(_settings(config, host=host, port=port, mllp_port=mllp_port, role=role, data=data)))
 
 
 @application.command()

@@ -8,6 +8,7 @@ import socket
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fhir_gateway import app, errors, logs, settings
 
@@ -26,6 +27,40 @@ class _Server(uvicorn.Server):
                     log.info("listening", url=f"http://{host}:{port}/fhir")
 
 
+def _protocol(header_seconds: float) -> type[HttpToolsProtocol]:
+    """uvicorn's HTTP protocol; it closes a connection whose request head takes longer than `header_seconds`."""
+
+    class Protocol(HttpToolsProtocol):
+        _clock: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._wait_for_head()
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            if self._clock is None:
+                self._wait_for_head()
+
+        def on_headers_complete(self) -> None:
+            self._stop_waiting()
+            super().on_headers_complete()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_waiting()
+            super().connection_lost(exc)
+
+        def _wait_for_head(self) -> None:
+            self._clock = self.loop.call_later(header_seconds, self.transport.close)
+
+        def _stop_waiting(self) -> None:
+            if self._clock is not None:
+                self._clock.cancel()
+                self._clock = None
+
+    return Protocol
+
+
 def serve(config: settings.Settings) -> int:
     """Run until stopped; the exit code. Raises the reason when the start failed."""
     logs.configure()
@@ -40,6 +75,7 @@ def serve(config: settings.Settings) -> int:
             proxy_headers=False,
             timeout_graceful_shutdown=max(1, int(config.server.drain_seconds / 2)),
             timeout_keep_alive=30,
+            http=_protocol(config.rest.header_seconds),
         )
     )
     try:

@@ -27,6 +27,10 @@ class _Section(BaseModel):
 class Server(_Section):
     """Where the gateway listens and keeps its data."""
 
+    role: Literal["all", "api"] = Field(
+        "all",
+        description="all: everything. api: only the FHIR endpoint, beside the one process in the role all.",
+    )
     host: str = Field(
         "127.0.0.1", description="Address to listen on. Anything but loopback needs a [security] section."
     )
@@ -55,7 +59,31 @@ class Rest(_Section):
 
     max_body_megabytes: int = Field(32, gt=0, description="A larger request body is answered 413.")
     max_bundle_entries: int = Field(2000, gt=0, description="A Bundle with more entries is answered 413.")
+    body_seconds: Seconds = Field(60.0, description="A request body that takes longer to come is answered 408.")
+    header_seconds: Seconds = Field(20.0, description="A connection that sends no request head for so long is closed.")
     page_size: int = Field(50, gt=0, le=1000, description="Search results a page when the client asks for no _count.")
+
+
+class Profiles(_Section):
+    """FHIR packages whose profiles `$validate` and `meta.profile` can name."""
+
+    packages: tuple[Path, ...] = Field(
+        (), description="Folders or .tgz files of FHIR packages with snapshots. A profile that is not here is unknown."
+    )
+    enforce: bool = Field(
+        False, description="Refuse a resource that breaks a profile it claims in meta.profile and that is installed."
+    )
+
+
+class Subscriptions(_Section):
+    """Where Subscriptions may deliver to, and how often they try."""
+
+    hosts: tuple[str, ...] = Field(
+        (), description="Hosts (`name` or `name:port`) that a rest-hook may call. Empty: no Subscription can be made."
+    )
+    attempts: int = Field(8, gt=0, description="Failed tries of one notification before its Subscription is in error.")
+    backoff_seconds: Seconds = Field(1.0, description="Pause before the second try; it doubles, to 60 s at most.")
+    timeout_seconds: Seconds = Field(10.0, description="How long one delivery may take.")
 
 
 class Runs(_Section):
@@ -114,7 +142,9 @@ class Settings(BaseSettings):
     server: Server = Server()
     database: Database = Database()
     rest: Rest = Rest()
+    profiles: Profiles = Profiles()
     runs: Runs = Runs()
+    subscriptions: Subscriptions = Subscriptions()
     billing: Billing = Billing()
     ehr: Ehr | None = None
     security: Security | None = None

@@ -148,7 +148,7 @@ class Gateway:
 
     def found(self, path: str, **parameters: str) -> list[Json]:
         """The resources on the first page of a search."""
-        return [entry["resource"] for entry in self.get(path, **parameters)["entry"]]
+        return [entry["resource"] for entry in self.get(path, **parameters).get("entry", [])]
 
     def post(self, path: str, body: object) -> httpx.Response:
         """POST `body`: bytes as they are, anything else as JSON."""

@@ -1,135 +1,132 @@
-"""create, read, vread, update and history of one resource. https://hl7.org/fhir/R4/http.html"""
+"""read, vread, create, update, patch and delete, plain and conditional. https://hl7.org/fhir/R4/http.html"""
 
 from __future__ import annotations
 
-import re
+import email.utils
+import uuid
 
-from starlette.responses import Response
+import sqlalchemy as sa
 
-from fhir_gateway import errors
-from fhir_gateway.rest import outcomes, requests, rules, search, types
-from fhir_gateway.runs import trigger
-from fhir_gateway.security import audit
-from fhir_gateway.store import codec, database, inbox, resources
-
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+from fhir_gateway.rest import conditional, outcomes, patch, types, writes
+from fhir_gateway.rest.ask import Answer, Ask
+from fhir_gateway.store import codec, database, resources
 
 
-async def create(context: requests.Context) -> Response:
-    """POST [type] (R4 http.html#create)."""
-    resource_type = _supported(context)
-    resource = requests.checked(requests.decoded(context), resource_type, expected_type=resource_type)
-    resource = {**resource, "id": requests.new_id()}
-    condition = _if_none_exist(context, resource_type)
-    stored = await context.gateway.database.write(lambda unit: _create(context, unit, resource, condition))
-    return requests.resource_response(context, stored, 201 if stored.created else 200)
+def read(connection: sa.Connection, ask: Ask) -> Answer:
+    """GET [type]/[id] (R4 http.html#read); 410 when it was deleted."""
+    return _served(ask, resources.read(connection, ask.type, ask.id))
 
 
-def _if_none_exist(context: requests.Context, resource_type: str) -> search.Query | None:
-    """The condition of a conditional create (R4 http.html#ccreate)."""
-    value = context.request.headers.get("if-none-exist")
-    return search.parse_text(resource_type, value, context.gateway.settings.rest.page_size) if value else None
-
-
-def _create(
-    context: requests.Context, unit: database.Unit, resource: codec.Resource, condition: search.Query | None
-) -> resources.Stored:
-    existing = search.the_one(unit.connection, condition, "If-None-Exist") if condition else None
-    return existing or _keep(context, unit, resource, None)
-
-
-async def update(context: requests.Context) -> Response:
-    """PUT [type]/[id], also as create (R4 http.html#update)."""
-    resource_type, resource_id = _supported(context), context.path("id")
-    resource = requests.checked(requests.decoded(context), resource_type, expected_type=resource_type)
-    if resource.get("id") != resource_id:
-        raise outcomes.bad_request("The id of the body is not the id of the address.", f"{resource_type}.id")
-    if not _ID.fullmatch(resource_id):
-        raise outcomes.bad_request("An id has 1 to 64 letters, digits, '-' and '.'.", f"{resource_type}.id")
-    version = requests.if_match(context)
-    try:
-        stored = await context.gateway.database.write(lambda unit: _keep(context, unit, resource, version))
-    except errors.VersionConflict as error:
-        raise outcomes.Refused(412 if version else 409, outcomes.Issue("conflict", error.message)) from None
-    return requests.resource_response(context, stored, 201 if stored.created else 200)
-
-
-async def read(context: requests.Context) -> Response:
-    """GET [type]/[id] (R4 http.html#read)."""
-    resource_type, resource_id = _supported(context), context.path("id")
-    stored = await context.gateway.database.read(
-        lambda connection: resources.read(connection, resource_type, resource_id)
-    )
-    return await _served(context, stored)
-
-
-async def vread(context: requests.Context) -> Response:
+def vread(connection: sa.Connection, ask: Ask) -> Answer:
     """GET [type]/[id]/_history/[vid] (R4 http.html#vread)."""
-    resource_type, resource_id, version = _supported(context), context.path("id"), context.path("version")
-    number = int(version) if version.isdigit() and len(version) < 10 else 0
-    stored = await context.gateway.database.read(
-        lambda connection: resources.vread(connection, resource_type, resource_id, number)
-    )
-    return await _served(context, stored)
+    text = ask.path["version"]
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    return _served(ask, resources.vread(connection, ask.type, ask.id, number))
 
 
-async def history(context: requests.Context) -> Response:
-    """GET [type]/[id]/_history (R4 http.html#history)."""
-    resource_type, resource_id = _supported(context), context.path("id")
-    versions = await context.gateway.database.read(
-        lambda connection: resources.history(connection, resource_type, resource_id)
-    )
-    if not versions:
-        raise outcomes.not_found(resource_type, resource_id)
-    await audit.accessed(context.gateway, "history", [f"{resource_type}/{resource_id}"])
-    return requests.json_response(
-        {
-            "resourceType": "Bundle",
-            "type": "history",
-            "total": len(versions),
-            "link": [{"relation": "self", "url": f"{context.base}/{resource_type}/{resource_id}/_history"}],
-            "entry": [_history_entry(context, stored) for stored in versions],
-        }
-    )
+def _served(ask: Ask, stored: resources.Stored | None) -> Answer:
+    if stored is None:
+        raise outcomes.not_found(ask.type, ask.id)
+    if stored.body is None:
+        raise outcomes.Refused(410, outcomes.Issue("deleted", f"{stored.reference} has been deleted."))
+    if _is_known(ask, stored):
+        return Answer(304, headers={"ETag": stored.etag})
+    return Answer(200, stored, seen=(stored.reference,))
 
 
-def _history_entry(context: requests.Context, stored: resources.Stored) -> codec.Resource:
-    return {
-        "fullUrl": f"{context.base}/{stored.type}/{stored.id}",
-        "resource": stored.resource,
-        "request": {"method": "POST" if stored.version == 1 else "PUT", "url": f"{stored.type}/{stored.id}"},
-        "response": {
-            "status": "201 Created" if stored.version == 1 else "200 OK",
-            "etag": stored.etag,
-            "lastModified": resources.instant(stored.at),
-        },
-    }
+def _is_known(ask: Ask, stored: resources.Stored) -> bool:
+    """Whether the client has this version already: If-None-Match, else If-Modified-Since (R4 http.html#cread)."""
+    tags = ask.headers.get("if-none-match")
+    if tags is not None:
+        known = {tag.strip().removeprefix("W/") for tag in tags.split(",")}
+        return "*" in known or stored.etag.removeprefix("W/") in known
+    since = ask.headers.get("if-modified-since")
+    if since is None:
+        return False
+    try:
+        moment = email.utils.parsedate_to_datetime(since)
+    except ValueError:
+        raise outcomes.bad_request("If-Modified-Since is not an HTTP date.") from None
+    return stored.at // 1_000_000 <= int(moment.timestamp())
 
 
-def _supported(context: requests.Context) -> str:
-    resource_type = context.path("type")
-    if resource_type not in types.SUPPORTED:
-        raise outcomes.not_supported(resource_type)
-    return resource_type
+def create(unit: database.Unit, ask: Ask) -> Answer:
+    """POST [type], with If-None-Exist only when nothing matches (R4 http.html#create, #ccreate)."""
+    resource = {**ask.body, "id": str(uuid.uuid4())}
+    condition = ask.headers.get("if-none-exist")
+    if condition:
+        existing = conditional.once(unit, ask, conditional.pairs(condition), resource["id"])
+        if existing is not None:
+            return Answer(200, existing, written=True)
+    return Answer(201, writes.put(unit, ask, resource, is_new=True), written=True)
 
 
-async def _served(context: requests.Context, stored: resources.Stored | None) -> Response:
-    resource_type, resource_id = context.path("type"), context.path("id")
-    if stored is None or stored.body is None:
-        raise outcomes.not_found(resource_type, resource_id)
-    await audit.accessed(context.gateway, "read", [f"{resource_type}/{resource_id}"])
-    if context.request.headers.get("if-none-match") == stored.etag:
-        return Response(None, 304, {"ETag": stored.etag})
-    return requests.resource_response(context, stored)
+def update(unit: database.Unit, ask: Ask) -> Answer:
+    """PUT [type]/[id], also as create (R4 http.html#update, #upsert)."""
+    if ask.headers.get("if-none-match", "").strip() == "*" and resources.present(unit.connection, ask.type, ask.id):
+        raise outcomes.Refused(412, outcomes.Issue("conflict", "The resource exists already.", ask.at))
+    return _put(unit, ask, ask.body)
 
 
-def _keep(
-    context: requests.Context, unit: database.Unit, resource: codec.Resource, version: int | None
-) -> resources.Stored:
-    """The resource, the request's bytes, the audit row and the run that it starts: one durable commit."""
-    rules.check(unit.connection, resource, resource["resourceType"])
-    received = inbox.keep(unit, context.message, status=200)
-    stored = resources.put(unit, resource, received=received, if_version=version)
-    audit.wrote(unit, context.gateway.device, [stored])
-    trigger.stored(unit, context.gateway, [stored])
-    return stored
+def _put(unit: database.Unit, ask: Ask, resource: codec.Resource) -> Answer:
+    stored = writes.put(unit, ask, resource, if_version=ask.if_match)
+    return Answer(201 if stored.created else 200, stored, written=True)
+
+
+def conditional_update(unit: database.Unit, ask: Ask) -> Answer:
+    """PUT [type]?[search] (R4 http.html#cond-update)."""
+    return _put(unit, ask, {**ask.body, "id": conditional.updated(unit, ask)})
+
+
+def patch_resource(unit: database.Unit, ask: Ask) -> Answer:
+    """PATCH [type]/[id] with a JSON Patch or a FHIRPath Patch (R4 http.html#patch)."""
+    current = resources.read(unit.connection, ask.type, ask.id)
+    if current is None:
+        raise outcomes.not_found(ask.type, ask.id)
+    if current.body is None:
+        raise outcomes.Refused(410, outcomes.Issue("deleted", f"{current.reference} has been deleted."))
+    return _patched(unit, ask, current)
+
+
+def conditional_patch(unit: database.Unit, ask: Ask) -> Answer:
+    """PATCH [type]?[search] (R4 http.html#patch)."""
+    current = conditional.match(unit.connection, conditional.parse(ask, ask.type, ask.pairs), ask.condition_expression)
+    if current is None:
+        raise outcomes.Refused(404, outcomes.Issue("not-found", "The condition matches no resource.", ask.at))
+    return _patched(unit, ask, current)
+
+
+def _patched(unit: database.Unit, ask: Ask, current: resources.Stored) -> Answer:
+    if current.type in types.READ_ONLY:
+        raise outcomes.not_allowed(f"Only the gateway itself writes {current.type}.")
+    if ask.if_match not in (None, current.version):
+        raise outcomes.Refused(412, outcomes.Issue("conflict", "The resource is at another version now.", ask.at))
+    is_fhirpath = isinstance(ask.body, dict) and ask.body.get("resourceType") == "Parameters"
+    apply = patch.fhirpath_patch if is_fhirpath else patch.json_patch
+    try:
+        resource = apply(current.resource, ask.body)
+    except patch.CannotPatch as error:
+        raise outcomes.Refused(error.status, outcomes.Issue(error.code, error.text, error.expression)) from None
+    try:
+        writes.check(resource, current.type)
+    except outcomes.Refused as refusal:
+        raise outcomes.Refused(422, *refusal.issues) from None
+    return Answer(200, writes.put(unit, ask, resource, if_version=current.version), written=True)
+
+
+def delete(unit: database.Unit, ask: Ask) -> Answer:
+    """DELETE [type]/[id] (R4 http.html#delete); what is not there is deleted already."""
+    if ask.type in types.READ_ONLY:
+        raise outcomes.not_allowed(f"{ask.type} is never deleted.")
+    deletion = writes.delete(unit, ask, ask.type, ask.id, ask.if_match)
+    return Answer(204, headers={"ETag": deletion.etag} if deletion else {})
+
+
+def conditional_delete(unit: database.Unit, ask: Ask) -> Answer:
+    """DELETE [type]?[search] for at most one match (R4 http.html#3.1.0.7.1)."""
+    if ask.type in types.READ_ONLY:
+        raise outcomes.not_allowed(f"{ask.type} is never deleted.")
+    found = conditional.match(unit.connection, conditional.parse(ask, ask.type, ask.pairs), ask.condition_expression)
+    if found is not None:
+        writes.delete(unit, ask, found.type, found.id, ask.if_match)
+    return Answer(204)

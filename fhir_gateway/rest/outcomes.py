@@ -23,10 +23,11 @@ class Issue:
 class Refused(Exception):
     """An interaction ends with this HTTP status and these issues; nothing of it is kept as a resource."""
 
-    def __init__(self, status: int, *issues: Issue) -> None:
+    def __init__(self, status: int, *issues: Issue, **headers: str) -> None:
         super().__init__(f"HTTP {status}")
         self.status = status
         self.issues = issues
+        self.headers = headers
 
     @property
     def resource(self) -> codec.Resource:
@@ -65,9 +66,9 @@ def not_found(resource_type: str, resource_id: str) -> Refused:
     return Refused(404, Issue("not-found", f"There is no {resource_type}/{resource_id[:64]}."))
 
 
-def not_allowed(text: str) -> Refused:
+def not_allowed(text: str, **headers: str) -> Refused:
     """405: the type exists, this interaction does not."""
-    return Refused(405, Issue("not-supported", text))
+    return Refused(405, Issue("not-supported", text), **headers)
 
 
 def rule(text: str, expression: str, *, code: str = "business-rule") -> Refused:

@@ -1,152 +1,117 @@
-"""From an HTTP request to a checked resource, and from a stored version to an HTTP response."""
+"""From an HTTP request to what is asked for."""
 
 from __future__ import annotations
 
-import datetime as dt
-import email.utils
-import re
-import uuid
-from dataclasses import dataclass
+import asyncio
+import urllib.parse
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 
-from fhir_gateway.rest import outcomes, types
-from fhir_gateway.store import codec, inbox, resources
-from profiles import base
+from fhir_gateway import settings
+from fhir_gateway.rest import formats, outcomes
+from fhir_gateway.rest.ask import Ask, Pairs
+from fhir_gateway.rest.routes import Body, Route, Table
+from fhir_gateway.store import inbox
 
 if TYPE_CHECKING:
     from fhir_gateway.app import Gateway
 
-FHIR_JSON = "application/fhir+json; charset=utf-8"
-_ACCEPTED_TYPES = {"", "application/fhir+json", "application/json", "text/json"}
+
+def base_url(gateway: Gateway, request: Request) -> str:
+    """The service base URL, as this client reached it unless the configuration says otherwise."""
+    configured = gateway.settings.server.base_url
+    return configured.rstrip("/") if configured else f"{request.base_url}fhir"
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """One request with the gateway that answers it. `body` is empty for reads."""
-
-    gateway: Gateway
-    request: Request
-    body: bytes = b""
-
-    @property
-    def base(self) -> str:
-        """The service base URL, as this client reached it unless the configuration says otherwise."""
-        configured = self.gateway.settings.server.base_url
-        return configured.rstrip("/") if configured else f"{self.request.base_url}fhir"
-
-    @property
-    def message(self) -> inbox.Message:
-        """The request as it is kept in the inbox."""
-        return inbox.Message(
-            channel="rest",
-            target=f"{self.request.method} {self.request.url.path}",
-            content_type=self.request.headers.get("content-type", ""),
-            body=self.body,
-        )
-
-    def path(self, name: str) -> str:
-        """A part of the path, e.g. the resource type."""
-        return str(self.request.path_params[name])
+def message(request: Request, body: bytes) -> inbox.Message:
+    """The request as it is kept in the inbox."""
+    return inbox.Message(
+        channel="rest",
+        target=f"{request.method} {request.url.path}",
+        content_type=request.headers.get("content-type", ""),
+        body=body,
+    )
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body, at most `limit` bytes; a longer one is refused before it is read to its end."""
+def wanted_format(request: Request, resource_type: str | None) -> formats.Format:
+    """The format of the answer; 406 where this server has none that the client takes."""
+    return formats.wanted(request.query_params, request.headers.get("accept", ""), is_binary=resource_type == "Binary")
+
+
+async def read_body(request: Request, limits: settings.Rest) -> bytes:
+    """The body within the limits of size and time; a longer one is refused before it is read to its end."""
+    limit = limits.max_body_megabytes * 1_048_576
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
+        raise _too_large(limits)
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
-            chunks.append(chunk)
+        async with asyncio.timeout(limits.body_seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limit:
+                    raise _too_large(limits)
+                chunks.append(chunk)
     except ClientDisconnect:
         raise outcomes.bad_request("The connection ended before the whole body had come.") from None
+    except TimeoutError:
+        text = f"The body did not come within {limits.body_seconds:g} s, the limit that rest.body_seconds sets."
+        raise outcomes.Refused(408, outcomes.Issue("timeout", text), Connection="close") from None
     return b"".join(chunks)
 
 
-def _too_large(limit: int) -> outcomes.Refused:
-    text = f"The body is larger than {limit // 1_048_576} MB, the limit that rest.max_body_megabytes sets."
+def _too_large(limits: settings.Rest) -> outcomes.Refused:
+    text = f"The body is larger than {limits.max_body_megabytes} MB, the limit that rest.max_body_megabytes sets."
     return outcomes.Refused(413, outcomes.Issue("too-long", text))
 
 
-def decoded(context: Context) -> codec.Resource:
-    """The JSON object of the body; 415 for another format, 400 for what is no JSON object."""
-    media_type = context.request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if media_type not in _ACCEPTED_TYPES:
-        text = "The gateway reads application/fhir+json."
+def ask(gateway: Gateway, table: Table, request: Request, route: Route, path: Mapping[str, str], body: bytes) -> Ask:
+    """The request with its body decoded; 400 or 415 where that cannot be done."""
+    content_type = request.headers.get("content-type", "")
+    pairs: Pairs = tuple(request.query_params.multi_items())
+    decoded: Any = None
+    if route.body is Body.FORM:
+        pairs += _form(body, content_type)
+    elif route.body is Body.PATCH:
+        decoded = _patch(body, content_type)
+    elif path.get("type") == "Binary" and not formats.is_fhir(content_type) and route.method in ("POST", "PUT"):
+        decoded = {**formats.as_binary(body, content_type), **({"id": path["id"]} if "id" in path else {})}
+    elif route.body is Body.RESOURCE or (route.body is Body.OPTIONAL and body):
+        decoded = formats.decode(body, content_type)
+        if not isinstance(decoded, dict):
+            raise outcomes.bad_request("The body is not a JSON object.", code="structure")
+    return Ask(
+        gateway=gateway,
+        table=table,
+        base=base_url(gateway, request),
+        method=request.method,
+        path=path,
+        pairs=pairs,
+        headers=dict(request.headers),
+        message=message(request, body),
+        key=inbox.new_key(),
+        body=decoded,
+    )
+
+
+def _form(body: bytes, content_type: str) -> Pairs:
+    if formats.media_type(content_type) not in ("", formats.FORM):
+        text = f"A _search body is {formats.FORM}."
         raise outcomes.Refused(415, outcomes.Issue("not-supported", text))
     try:
-        value = codec.decode_received(context.body)
-    except codec.NotJson as error:
-        raise outcomes.bad_request(f"{str(error)[:1].upper()}{str(error)[1:]}.", code="structure") from None
-    if not isinstance(value, dict):
-        raise outcomes.bad_request("The body is not a JSON object.", code="structure")
-    return value
+        return tuple(urllib.parse.parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict"))
+    except (UnicodeDecodeError, ValueError):
+        raise outcomes.bad_request("The search parameters are not UTF-8.") from None
 
 
-def checked(resource: Any, at: str, *, expected_type: str | None = None) -> codec.Resource:
-    """A resource that passed the base check; 400 with every fault and its FHIRPath when it did not."""
-    resource_type = resource.get("resourceType") if isinstance(resource, dict) else None
-    if not isinstance(resource_type, str):
-        raise outcomes.bad_request("There is no resourceType.", at, code="structure")
-    if resource_type not in types.SUPPORTED:
-        refusal = outcomes.not_supported(resource_type)
-        raise outcomes.Refused(refusal.status, outcomes.Issue("not-supported", refusal.issues[0].text, at))
-    if expected_type is not None and resource_type != expected_type:
-        raise outcomes.bad_request(f"The body is a {resource_type}, the address says {expected_type}.", at)
-    if resource_type not in types.RECEIVED:
-        raise outcomes.Refused(
-            405, outcomes.Issue("not-supported", f"Only the gateway itself writes {resource_type}.", at)
-        )
-    faults = base.faults(resource, at=at)
-    if any(fault.severity == "error" for fault in faults):
-        raise outcomes.Refused(
-            400, *(outcomes.Issue(fault.code, fault.text, fault.expression, fault.severity) for fault in faults)
-        )
-    checked_resource: codec.Resource = resource
-    return checked_resource
-
-
-def if_match(context: Context) -> int | None:
-    """The version that the client says it read; None where it says none, 400 where it is no version."""
-    value = context.request.headers.get("if-match")
-    if value is None:
-        return None
-    match = re.fullmatch(r'(?:W/)?"(\d{1,9})"', value.strip())
-    if match is None:
-        raise outcomes.bad_request('If-Match is not of the form W/"version".')
-    return int(match.group(1))
-
-
-def new_id() -> str:
-    """A server-assigned id."""
-    return str(uuid.uuid4())
-
-
-def location(context: Context, stored: resources.Stored) -> str:
-    """The versioned address of a stored resource (R4 http.html#create)."""
-    return f"{context.base}/{stored.type}/{stored.id}/_history/{stored.version}"
-
-
-def http_date(micros: int) -> str:
-    """An HTTP date."""
-    return email.utils.format_datetime(dt.datetime.fromtimestamp(micros // 1_000_000, tz=dt.UTC), usegmt=True)
-
-
-def resource_response(context: Context, stored: resources.Stored, status: int = 200) -> Response:
-    """A stored version as it stands in the store, with ETag and Last-Modified."""
-    headers = {"ETag": stored.etag, "Last-Modified": http_date(stored.at)}
-    if context.request.method in ("POST", "PUT"):
-        headers["Location"] = location(context, stored)
-    return Response(stored.body, status, headers, FHIR_JSON)
-
-
-def json_response(resource: codec.Resource, status: int = 200, **headers: str) -> Response:
-    """A resource made for this answer."""
-    return Response(codec.encode(resource), status, headers, FHIR_JSON)
+def _patch(body: bytes, content_type: str) -> Any:
+    decoded = formats.decode(body, content_type)
+    is_fhirpath = isinstance(decoded, dict) and decoded.get("resourceType") == "Parameters"
+    is_json_patch = formats.media_type(content_type) == formats.JSON_PATCH
+    if is_fhirpath == is_json_patch or not (is_fhirpath or is_json_patch):
+        text = f"A patch is a JSON Patch ({formats.JSON_PATCH}) or a Parameters resource (FHIRPath Patch)."
+        raise outcomes.Refused(415, outcomes.Issue("not-supported", text))
+    return decoded

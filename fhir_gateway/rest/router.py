@@ -5,102 +5,162 @@ from __future__ import annotations
 import hmac
 import time
 import urllib.parse
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
-from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from fhir_gateway import errors, settings
-from fhir_gateway.rest import bundles, capability, interactions, operations, outcomes, requests, search
-from fhir_gateway.store import inbox
+from fhir_gateway.rest import (
+    bundles,
+    capability,
+    document,
+    formats,
+    history,
+    interactions,
+    operations,
+    outcomes,
+    render,
+    requests,
+    routes,
+    search,
+    validate,
+    writes,
+)
+from fhir_gateway.rest.ask import Answer, Ask
+from fhir_gateway.rest.routes import Body, Does, Route
+from fhir_gateway.security import audit
+from fhir_gateway.store import database, inbox
 
 if TYPE_CHECKING:
     from fhir_gateway.app import Gateway
 
 log = structlog.get_logger()
 
-Interaction = Callable[[requests.Context], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One line of the table. `keeps` tells that the request's bytes are kept, also when it is refused."""
-
-    method: str
-    path: str
-    name: str
-    interaction: Interaction
-    keeps: bool = False
-
-
-ROUTES: tuple[Route, ...] = (
-    Route("POST", "", "transaction", bundles.bundle, keeps=True),
-    Route("POST", "/", "transaction", bundles.bundle, keeps=True),
-    Route("GET", "/metadata", "capabilities", capability.capabilities),
-    Route("POST", "/Encounter/{id}/$process", "process", operations.process, keeps=True),
-    Route("POST", "/Composition/{id}/$release", "release", operations.release_composition, keeps=True),
-    Route("POST", "/{type}/_search", "search-type", search.search),
-    Route("GET", "/{type}/{id}/_history/{version}", "vread", interactions.vread),
-    Route("GET", "/{type}/{id}/_history", "history-instance", interactions.history),
-    Route("GET", "/{type}/{id}", "read", interactions.read),
-    Route("PUT", "/{type}/{id}", "update", interactions.update, keeps=True),
-    Route("GET", "/{type}", "search-type", search.search),
-    Route("POST", "/{type}", "create", interactions.create, keeps=True),
+TABLE = routes.Table(
+    Route("GET", "metadata", "capabilities", Does.ANSWER, capability.capabilities),
+    Route("POST", "", "transaction", Does.BUNDLE, bundles.bundle, Body.RESOURCE),
+    Route("GET", "", "search-system", Does.READ, search.of_system),
+    Route("POST", "_search", "search-system", Does.READ, search.of_system, Body.FORM),
+    Route("GET", "_history", "history-system", Does.READ, history.of_system),
+    Route("GET", "_async/{id}", "process-status", Does.READ, operations.process_status),
+    Route("DELETE", "_async/{id}", "process-cancel", Does.WRITE, operations.process_cancel),
+    Route("POST", "Encounter/{id}/$process", "process", Does.WRITE, operations.process, Body.OPTIONAL),
+    Route("POST", "Composition/{id}/$release", "release", Does.WRITE, operations.release_composition, Body.RESOURCE),
+    Route("GET", "Composition/{id}/$document", "document", Does.READ, document.document),
+    Route("POST", "Composition/{id}/$document", "document", Does.WRITE, document.persisted, Body.OPTIONAL),
+    Route("POST", "{type}/$validate", "validate", Does.ANSWER, validate.of_type, Body.RESOURCE),
+    Route("GET", "{type}/{id}/$validate", "validate", Does.READ, validate.of_instance),
+    Route("POST", "{type}/{id}/$validate", "validate", Does.READ, validate.of_instance, Body.OPTIONAL),
+    Route("POST", "{type}/_search", "search-type", Does.READ, search.of_type, Body.FORM),
+    Route("GET", "{type}", "search-type", Does.READ, search.of_type),
+    Route("POST", "{type}", "create", Does.WRITE, interactions.create, Body.RESOURCE, writes.checked),
+    Route("PUT", "{type}", "update", Does.WRITE, interactions.conditional_update, Body.RESOURCE, writes.checked),
+    Route("PATCH", "{type}", "patch", Does.WRITE, interactions.conditional_patch, Body.PATCH),
+    Route("DELETE", "{type}", "delete", Does.WRITE, interactions.conditional_delete),
+    Route("GET", "{type}/_history", "history-type", Does.READ, history.of_type),
+    Route("GET", "{type}/{id}", "read", Does.READ_ONE, interactions.read),
+    Route("PUT", "{type}/{id}", "update", Does.WRITE, interactions.update, Body.RESOURCE, writes.with_id_of_address),
+    Route("PATCH", "{type}/{id}", "patch", Does.WRITE, interactions.patch_resource, Body.PATCH),
+    Route("DELETE", "{type}/{id}", "delete", Does.WRITE, interactions.delete),
+    Route("GET", "{type}/{id}/_history", "history-instance", Does.READ, history.instance),
+    Route("GET", "{type}/{id}/_history/{version}", "vread", Does.READ_ONE, interactions.vread),
 )
 
 
-def mount(application: FastAPI, gateway: Gateway) -> None:
-    """Put the table under /fhir."""
-    for route in ROUTES:
-        application.add_api_route(
-            f"/fhir{route.path}", _endpoint(gateway, route), methods=[route.method], include_in_schema=False
-        )
+#: Where the endpoint stands on the server.
+PREFIX = "/fhir"
 
 
-def _endpoint(gateway: Gateway, route: Route) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
+class Endpoint:
+    """The FHIR endpoint as an ASGI application."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
         begun = time.perf_counter()
-        response = await _answer(gateway, route, request)
-        gateway.metrics.requests.labels(route.name, str(response.status_code)).inc()
-        gateway.metrics.request_seconds.labels(route.name).observe(time.perf_counter() - begun)
-        return response
+        name, response = await self._answer(request)
+        await response(scope, receive, send)
+        self.gateway.metrics.requests.labels(name, str(response.status_code)).inc()
+        self.gateway.metrics.request_seconds.labels(name).observe(time.perf_counter() - begun)
 
-    return endpoint
+    async def _answer(self, request: Request) -> tuple[str, Response]:
+        """The name of the interaction and its response; a refusal is kept with its bytes before it is told."""
+        name, body, wanted = "unknown", b"", formats.JSON
+        try:
+            _authorise(self.gateway, request)
+            path = _path(request)
+            route, parts = TABLE.find(request.method, path)
+            name = route.name
+            wanted = requests.wanted_format(request, parts.get("type"))
+            if route.body is not Body.NONE or request.method in ("POST", "PUT", "PATCH"):
+                body = await requests.read_body(request, self.gateway.settings.rest)
+            ask = requests.ask(self.gateway, TABLE, request, route, parts, body)
+            answer = await perform(route, ask)
+            return name, render.response(ask, answer, wanted)
+        except outcomes.Refused as refusal:
+            await self._keep_refused(request, body, refusal.status)
+            return name, formats.refusal(refusal.resource, refusal.status, wanted, **refusal.headers)
+        except errors.StoreUnavailable as error:
+            log.error("store unavailable", interaction=name, cause=type(error.__cause__).__name__)
+            issue = outcomes.Issue("transient", error.message)
+            return name, formats.refusal(outcomes.outcome(issue), 503, wanted, **{"Retry-After": "5"})
+        except Exception as error:  # noqa: BLE001 - the last resort: say nothing of the content
+            log.error("unexpected error", interaction=name, error=type(error).__name__, at=errors.place(error))
+            issue = outcomes.Issue("exception", "The gateway failed. The log names the place.")
+            return name, formats.refusal(outcomes.outcome(issue), 500)
+
+    async def _keep_refused(self, request: Request, body: bytes, status: int) -> None:
+        """Everything received is kept, also what was refused; a search by POST is a question, not a message."""
+        if body and not request.url.path.endswith("/_search"):
+            message = requests.message(request, body)
+            await self.gateway.database.write(lambda unit: inbox.keep(unit, message, status=status))
 
 
-async def _answer(gateway: Gateway, route: Route, request: Request) -> Response:
-    """What the interaction answers; a refusal is kept with the request's bytes before it is told."""
-    context = requests.Context(gateway, request)
-    try:
-        _authorise(gateway, request)
-        if request.method in ("POST", "PUT"):
-            limit = gateway.settings.rest.max_body_megabytes * 1_048_576
-            context = requests.Context(gateway, request, await requests.read_body(request, limit))
-        return await route.interaction(context)
-    except outcomes.Refused as refusal:
-        if route.keeps and context.body:
-            status = refusal.status
-            await gateway.database.write(lambda unit: inbox.keep(unit, context.message, status=status))
-        return requests.json_response(refusal.resource, refusal.status)
-    except errors.StoreUnavailable as error:
-        log.error("store unavailable", interaction=route.name, cause=type(error.__cause__).__name__)
-        issue = outcomes.Issue("transient", error.message)
-        return requests.json_response(outcomes.outcome(issue), 503, **{"Retry-After": "5"})
-    except Exception as error:  # noqa: BLE001 - the last resort: say nothing of the content
-        log.error("unexpected error", interaction=route.name, error=type(error).__name__, at=errors.place(error))
-        issue = outcomes.Issue("exception", "The gateway failed. The log names the place.")
-        return requests.json_response(outcomes.outcome(issue), 500)
+async def perform(route: Route, ask: Ask) -> Answer:
+    """What the interaction answers, done in the way that the table says; what was read is audited."""
+    store = ask.gateway.database
+    if route.prepare is not None:
+        ask = route.prepare(ask)
+    if route.does is Does.ANSWER:
+        answer = route.answers(ask)
+    elif route.does is Does.READ_ONE:
+        answer = await store.read_one(lambda connection: route.reads(connection, ask))
+    elif route.does is Does.READ:
+        answer = await store.read(lambda connection: route.reads(connection, ask))
+    elif route.does is Does.WRITE:
+        answer = await store.write(lambda unit: _written(unit, route, ask))
+    else:
+        answer = await route.bundles(ask, perform)
+    if answer.seen:
+        await audit.accessed(ask.gateway, route.name, answer.seen)
+    return answer
+
+
+def _written(unit: database.Unit, route: Route, ask: Ask) -> Answer:
+    """The interaction, the request's bytes, the audit row and the runs that it starts: one durable commit."""
+    answer = route.writes(unit, ask)
+    if not ask.is_entry:
+        inbox.keep(unit, ask.message, status=answer.status, key=ask.key)
+    writes.settle(unit, ask)
+    return answer
+
+
+def _path(request: Request) -> str:
+    """The address below /fhir."""
+    path: str = request.scope["path"]
+    return path.removeprefix(PREFIX).strip("/")
 
 
 def _authorise(gateway: Gateway, request: Request) -> None:
     if gateway.token is None:
         _came_to_this_host(gateway, request)
-    if gateway.token is None or request.url.path == "/fhir/metadata":
+    if gateway.token is None or _path(request) == "metadata":
         return
     given = request.headers.get("authorization", "")
     if not hmac.compare_digest(given.encode(), f"Bearer {gateway.token}".encode()):
@@ -117,10 +177,10 @@ def _came_to_this_host(gateway: Gateway, request: Request) -> None:
 
 
 async def no_such_route(_request: Request, error: Exception) -> Response:
-    """An address or a method that the table does not have, as an OperationOutcome."""
+    """An address or a method that the service does not have outside /fhir, as an OperationOutcome."""
     assert isinstance(error, HTTPException)
     text = (
         "This address does not allow this method." if error.status_code == 405 else "There is nothing at this address."
     )
     issue = outcomes.Issue("not-supported" if error.status_code == 405 else "not-found", text)
-    return requests.json_response(outcomes.outcome(issue), error.status_code, **dict(error.headers or {}))
+    return formats.refusal(outcomes.outcome(issue), error.status_code, formats.JSON, **dict(error.headers or {}))

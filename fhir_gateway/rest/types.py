@@ -1,30 +1,66 @@
-"""The resource types this server knows, and what a client may do with each."""
+"""The resource types of this server, one a line. Their search parameters stand in `search/parameters.csv`."""
 
 from __future__ import annotations
 
 from typing import Final
 
-#: Types that a record system sends.
-RECEIVED: Final = frozenset(
+SUPPORTED: Final = frozenset(
     {
+        "Account",
         "AllergyIntolerance",
+        "Appointment",
+        "AuditEvent",
+        "Binary",
+        "Bundle",
+        "CarePlan",
+        "CareTeam",
+        "ChargeItem",
+        "Claim",
+        "ClaimResponse",
+        "Communication",
+        "Composition",
         "Condition",
+        "Consent",
         "Coverage",
+        "DetectedIssue",
+        "Device",
+        "DiagnosticReport",
         "DocumentReference",
         "Encounter",
+        "Endpoint",
+        "EpisodeOfCare",
+        "FamilyMemberHistory",
+        "Flag",
+        "Goal",
+        "Group",
+        "HealthcareService",
+        "Immunization",
+        "List",
+        "Location",
         "Media",
         "Medication",
+        "MedicationAdministration",
+        "MedicationDispense",
         "MedicationRequest",
         "MedicationStatement",
         "Observation",
+        "OperationOutcome",
         "Organization",
         "Patient",
         "Practitioner",
         "PractitionerRole",
+        "Procedure",
+        "Provenance",
+        "Questionnaire",
+        "QuestionnaireResponse",
+        "RelatedPerson",
+        "RiskAssessment",
+        "ServiceRequest",
+        "Specimen",
+        "Subscription",
+        "Task",
     }
 )
 
-#: Types that only the gateway writes.
-PRODUCED: Final = frozenset({"AuditEvent", "Claim", "Composition", "DetectedIssue", "Device", "Provenance", "Task"})
-
-SUPPORTED: Final = RECEIVED | PRODUCED
+#: Types that only the gateway writes: what happened cannot be told otherwise afterwards.
+READ_ONLY: Final = frozenset({"AuditEvent"})

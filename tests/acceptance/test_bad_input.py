@@ -80,12 +80,11 @@ def test_what_is_not_json_is_400_and_kept(gateway: Gateway, path: str, body: byt
     assert gateway.kept(body)[before:] == ([400] if body else [])
 
 
-def test_xml_is_415_and_kept(gateway: Gateway) -> None:
-    body = b"<Patient xmlns='http://hl7.org/fhir'/>"
-    answer = gateway.http.post("Patient", content=body, headers={"Content-Type": "application/fhir+xml"})
-    assert (answer.status_code, support.issues(answer)) == (
-        415, [("not-supported", "The gateway reads application/fhir+json.", None)]
-    )  # fmt: skip
+def test_another_format_is_415_and_kept(gateway: Gateway) -> None:
+    body = b"Nachname;Probe"
+    answer = gateway.http.post("Patient", content=body, headers={"Content-Type": "text/csv"})
+    text = "The gateway reads application/fhir+json and application/fhir+xml."
+    assert (answer.status_code, support.issues(answer)) == (415, [("not-supported", text, None)])
     assert gateway.kept(body) == [415]
 
 
@@ -97,7 +96,7 @@ def test_xml_is_415_and_kept(gateway: Gateway) -> None:
         ({"resourceType": "Patient", "vorname": "Kim"}, 400, "structure", "resource.vorname"),
         ({"resourceType": "Encounter", "status": "finished"}, 400, "required", "resource.class"),
         ({"resourceType": "Patient", "name": {"family": "Probe"}}, 400, "structure", "resource.name"),
-        ({"resourceType": "Claim", "status": "draft"}, 400, "not-supported", "resource"),
+        ({"resourceType": "AuditEvent", "action": "C"}, 400, "not-supported", "resource"),
         ({"resourceType": "Patientin"}, 400, "not-supported", "request.url"),
         ({"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"},
           "subject": {"reference": "urn:uuid:00000000-0000-4000-8000-000000000000"}},
@@ -105,7 +104,7 @@ def test_xml_is_415_and_kept(gateway: Gateway) -> None:
         ({"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"},
           "subject": {"reference": "Practitioner/1"}}, 400, "invalid", "resource.subject.reference"),
     ],
-    ids=["code", "date", "unknown element", "missing element", "cardinality", "a result", "unknown type",
+    ids=["code", "date", "unknown element", "missing element", "cardinality", "an audit row", "unknown type",
          "unknown urn", "wrong target"],
 )  # fmt: skip
 def test_a_bundle_with_one_bad_entry_is_refused_whole_and_kept(
@@ -136,9 +135,9 @@ def test_every_fault_of_every_entry_is_told_at_once(gateway: Gateway) -> None:
         ({"entry": [7]}, 400, "structure", "Bundle.entry[0]"),
         ({"entry": [{"resource": PATIENT}]}, 400, "required", "Bundle.entry[0].request"),
         ({"resourceType": "Patient"}, 400, "invalid", "Bundle.resourceType"),
-        ({"entry": [{"request": {"method": "DELETE", "url": "Patient/1"}}]}, 400, "not-supported",
+        ({"entry": [{"request": {"method": "DELETE", "url": "metadata"}}]}, 400, "not-supported",
          "Bundle.entry[0].request.method"),
-        ({"entry": [{"resource": PATIENT, "request": {"method": "PUT", "url": "Patient"}}]}, 400, "invalid",
+        ({"entry": [{"resource": PATIENT, "request": {"method": "PUT", "url": "Patient"}}]}, 412, "multiple-matches",
          "Bundle.entry[0].request.url"),
     ],
     ids=["type", "no type", "entry no array", "entry no object", "no request", "no Bundle", "DELETE", "url"],
@@ -161,7 +160,7 @@ def test_an_unknown_resource_type_is_404(gateway: Gateway, method: str) -> None:
     assert support.issues(answer) == [("not-supported", "The resource type Patientin is not supported.", None)]
 
 
-@pytest.mark.parametrize("address", ["/fhir/Patient/1/$everything", "/fhir/a/b/c/d", "/nothing", "/fhir/"])
+@pytest.mark.parametrize("address", ["/fhir/Patient/1/$everything", "/fhir/a/b/c/d", "/nothing", "/fhir/a"])
 def test_an_unknown_address_is_an_operation_outcome(gateway: Gateway, address: str) -> None:
     answer = httpx.get(gateway.address(address), trust_env=False)
     assert answer.status_code in (404, 405)

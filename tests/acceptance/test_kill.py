@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fhir_gateway.search import parameters
 from pipeline import flow
 from tests import support
 from tests.support import Gateway
@@ -84,7 +85,8 @@ def assert_written_once(gateway: Gateway, encounter: str) -> None:
     named = {output["valueReference"]["reference"] for output in task["output"]}
     written = gateway.rows(
         "SELECT DISTINCT v.type, v.id, v.version FROM resource_version v JOIN index_reference i ON i.rk = v.rk"
-        " WHERE i.parameter = 'encounter' AND i.target_id = ? AND v.type IN ('Composition', 'Condition', 'Claim')",
+        " WHERE i.parameter IN (?, ?, ?) AND i.target_id = ?",
+        *(parameters.number(name, "encounter") for name in ("Composition", "Condition", "Claim")),
         encounter,
     )
     assert {f"{type_}/{id_}" for type_, id_, _version in written} == {

@@ -24,7 +24,8 @@ PRACTICE = [name for name, case in CASES.items() if case.consultation.encounter.
 NOTE, SUMMARY = "11506-3", "34133-9"
 ROUNDING = Decimal("0.02")  # EUR; GOÄ § 5 rounds after the multiplication, so a rounded unit price may differ by a cent
 SECTIONS = ["61150-9", "61149-1", "51848-0", "18776-5"]
-OUR_TABLES = {"received", "resource_version", "index_token", "index_reference", "index_date", "index_string",
+OUR_TABLES = {"received", "resource_version", "index_quantity", "index_composite", "index_state",
+              "conditional_create", "notification", "index_token", "index_reference", "index_date", "index_string",
               "run", "stage_output", "delivered"}  # fmt: skip
 
 
@@ -378,14 +379,14 @@ def test_no_client_changes_a_result_before_release(
         del changed["meta"]
     if way == "DELETE":
         answer = gateway.http.delete(address)
-        assert answer.status_code == 405
+        assert answer.status_code == 422
     elif way == "transaction":
         entry = {"resource": changed, "request": {"method": "PUT", "url": address}}
         answer = gateway.post("", {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
-        assert answer.status_code == (422 if resource_type == "Condition" else 400)
+        assert answer.status_code == 422
     else:
         answer = gateway.put(changed)
-        assert answer.status_code == (422 if resource_type == "Condition" else 405)
+        assert answer.status_code == 422
     assert support.issues(answer)
     assert gateway.get(address)["meta"]["versionId"] == result["meta"]["versionId"]
 

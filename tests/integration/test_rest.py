@@ -42,7 +42,7 @@ def entry(resource: Json, method: str = "POST", url: str | None = None, **parts:
 
 
 def ids(searchset: Json) -> list[str]:
-    return [found["resource"]["id"] for found in searchset["entry"]]
+    return [found["resource"]["id"] for found in searchset.get("entry", [])]
 
 
 def test_create_answers_201_with_location_etag_and_the_resource(gateway: Gateway) -> None:
@@ -128,11 +128,12 @@ def test_if_match_on_nothing_is_412(gateway: Gateway) -> None:
         ("GET", "Patient/nothing/_history/1", None, 404, "not-found"),
         ("GET", "Nothing/1", None, 404, "not-supported"),
         ("GET", "Nothing", None, 404, "not-supported"),
-        ("POST", "Claim", {"resourceType": "Claim"}, 405, "not-supported"),
-        ("POST", "Task", {"resourceType": "Task"}, 405, "not-supported"),
-        ("PUT", "Composition/1", {"resourceType": "Composition", "id": "1"}, 405, "not-supported"),
-        ("DELETE", "Patient/1", None, 405, "not-supported"),
-        ("PATCH", "Patient/1", {}, 405, "not-supported"),
+        ("POST", "AuditEvent", {"resourceType": "AuditEvent"}, 405, "not-supported"),
+        ("PUT", "AuditEvent/1", {"resourceType": "AuditEvent", "id": "1"}, 405, "not-supported"),
+        ("DELETE", "AuditEvent/1", None, 405, "not-supported"),
+        ("DELETE", "Patient/1/_history", None, 405, "not-supported"),
+        ("PUT", "metadata", {}, 405, "not-supported"),
+        ("PATCH", "Patient/1", {}, 415, "not-supported"),
         ("POST", "Patient", {"resourceType": "Observation"}, 400, "invalid"),
         ("PUT", "Patient/a", {"resourceType": "Patient", "id": "b"}, 400, "invalid"),
         ("PUT", "Patient/a", {"resourceType": "Patient"}, 400, "invalid"),
@@ -141,7 +142,7 @@ def test_if_match_on_nothing_is_412(gateway: Gateway) -> None:
         ("GET", "Patient?birthdate=gestern", None, 400, "invalid"),
         ("GET", "Patient?family=", None, 400, "invalid"),
         ("GET", "Patient?_count=many", None, 400, "invalid"),
-        ("GET", "Patient?_sort=family", None, 400, "not-supported"),
+        ("GET", "Patient?_sort=shoe-size", None, 400, "not-supported"),
         ("POST", "Patient/_search?nothing=1", None, 400, "not-supported"),
     ],
 )
@@ -153,8 +154,8 @@ def test_what_cannot_be_done_is_an_operation_outcome(
     answer = gateway.http.request(method, path, content=content, headers=headers)
     assert answer.status_code == status
     assert support.issues(answer)[0][0] == code
-    if status == 405 and method in ("DELETE", "PATCH"):
-        assert "GET" in answer.headers["allow"]
+    if status == 405 and path in ("Patient/1/_history", "metadata"):
+        assert answer.headers["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize(
@@ -208,7 +209,7 @@ def test_search_finds_by_each_kind_of_parameter(
     searchset = support.decode(answer)
     assert (searchset["type"], searchset["total"]) == ("searchset", len(found))
     assert ids(searchset) == [people[name] for name in found]
-    for one in searchset["entry"]:
+    for one in searchset.get("entry", []):
         assert one["search"] == {"mode": "match"}
         assert one["fullUrl"] == gateway.address(f"/fhir/{one['resource']['resourceType']}/{one['resource']['id']}")
     assert searchset["link"][0]["relation"] == "self"
@@ -306,7 +307,7 @@ def test_a_transaction_updates_and_creates(gateway: Gateway) -> None:
     [
         (entry(patient(gender="x")), 400),
         (entry(patient(id="a"), "PUT", "Patient/b"), 400),
-        (entry(patient(id="never"), "PUT", "Patient/never", request={"ifMatch": 'W/"3"'}), 409),
+        (entry(patient(id="never"), "PUT", "Patient/never", request={"ifMatch": 'W/"3"'}), 412),
         (entry(observation("urn:uuid:00000000-0000-4000-8000-000000000000")), 400),
         (entry(patient(meta={"security": [
             {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "AIAST"}]})), 422),
@@ -334,7 +335,7 @@ def test_two_entries_with_one_full_url_are_refused(gateway: Gateway) -> None:
     sent = bundle("transaction", entry(patient(), fullUrl=url), entry(patient(), fullUrl=url))
     answer = gateway.post("", sent)
     assert answer.status_code == 400
-    assert [(c, e) for c, _text, e in support.issues(answer)] == [("invariant", "Bundle.entry[1].fullUrl")]
+    assert [(c, e) for c, _text, e in support.issues(answer)] == [("invariant", "Bundle")]
 
 
 @pytest.mark.parametrize("entries", [[], None], ids=["an empty array", "no entry"])
@@ -348,7 +349,7 @@ def test_a_transaction_without_entries_is_answered(gateway: Gateway, entries: li
 def test_a_batch_does_what_it_can(gateway: Gateway) -> None:
     key = f"b{uuid.uuid4().hex[:8]}"
     good = entry(patient(name=[{"family": key}]))
-    sent = bundle("batch", good, entry(patient(gender="x")), entry({"resourceType": "Claim"}), good)
+    sent = bundle("batch", good, entry(patient(gender="x")), entry({"resourceType": "AuditEvent"}), good)
     answer = gateway.post("", sent)
     assert answer.status_code == 200
     response = support.decode(answer)
@@ -417,13 +418,17 @@ def test_the_capability_statement_tells_what_the_server_does(gateway: Gateway) -
     statement = gateway.get("metadata")
     assert (statement["resourceType"], statement["fhirVersion"]) == ("CapabilityStatement", "4.0.1")
     rest = statement["rest"][0]
-    assert {i["code"] for i in rest["interaction"]} == {"transaction", "batch"}
+    assert {i["code"] for i in rest["interaction"]} == {"transaction", "batch", "search-system", "history-system"}
     offered = {r["type"]: {i["code"] for i in r["interaction"]} for r in rest["resource"]}
     assert {"create", "update", "read", "search-type"} <= offered["DocumentReference"]
-    assert offered["Claim"] == {"read", "vread", "history-instance", "search-type"}
+    assert offered["AuditEvent"] == {"read", "vread", "history-instance", "history-type", "search-type"}
     for resource in rest["resource"]:
         for parameter in resource["searchParam"]:
-            value = {"date": "2026-01-01", "string": "x", "token": "x", "reference": "Patient/x"}[parameter["type"]]
+            value = {
+                "date": "2026-01-01", "string": "x", "token": "x", "reference": "Patient/x", "uri": "urn:x",
+                "number": "1", "quantity": "1|urn:s|u", "composite": "urn:s|c$1",
+            }[parameter["type"]]  # fmt: skip
+            value = "urn:s|c$2026" if parameter["name"] == "code-value-date" else value
             answer = gateway.http.get(resource["type"], params={parameter["name"]: value})
             assert answer.status_code == 200, (resource["type"], parameter)
 
