@@ -24,6 +24,7 @@ from fhir_gateway.ehr import client as ehr_client
 from fhir_gateway.mllp import server as mllp_server
 from fhir_gateway.rest import openapi, router
 from fhir_gateway.runs import slots, trigger, workflow
+from fhir_gateway.security import audit
 from fhir_gateway.store import codec, database, resources, search_index
 from fhir_gateway.subscriptions import delivery, matching
 from mappers.results_to_fhir import device
@@ -52,6 +53,7 @@ class Gateway:
     device_resource: codec.Resource
     engine_version: str
     profiles: validation.Profiles
+    reads: audit.Reads
     is_ready: bool = False
 
     @property
@@ -126,6 +128,7 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
             device_resource=device.build({"gateway": fhir_gateway.__version__, **rules}),
             engine_version=f"rules {rules['tables']}",
             profiles=await asyncio.to_thread(_profiles, config.profiles.packages),
+            reads=audit.Reads(store),
         )
         if gateway.ehr is not None:
             stack.push_async_callback(gateway.ehr.close)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import urllib.parse
-import uuid
 
 import sqlalchemy as sa
 
+from fhir_gateway import ids
 from fhir_gateway.rest import outcomes
 from fhir_gateway.rest.ask import Ask, Pairs
 from fhir_gateway.search import pages, query
@@ -82,7 +82,7 @@ def updated(unit: database.Unit, ask: Ask) -> str:
     400 when the body has another id than what matches, 409 when a resource has the body's id and does not match.
     """
     given = ask.body.get("id")
-    new_id: str = given or str(uuid.uuid4())
+    new_id: str = given or ids.new()
     existing = once(unit, ask, ask.pairs, new_id)
     if existing is not None and given not in (None, existing.id):
         text = "The condition matches a resource with another id than the body's."

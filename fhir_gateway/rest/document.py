@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from fhir_gateway import ids
 from fhir_gateway.rest import outcomes, writes
 from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.search import values
@@ -29,7 +30,7 @@ def persisted(unit: database.Unit, ask: Ask) -> Answer:
     answer = _built(unit.connection, ask, resources.instant(unit.now))
     if _persist(ask):
         assert answer.resource is not None
-        stored = writes.put(unit, ask, {**answer.resource, "id": str(uuid.uuid4())}, is_new=True)
+        stored = writes.put(unit, ask, {**answer.resource, "id": ids.new()}, is_new=True)
         return Answer(200, stored, written=True, seen=answer.seen)
     return answer
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import email.utils
-import uuid
 
 import sqlalchemy as sa
 
+from fhir_gateway import ids
 from fhir_gateway.rest import conditional, outcomes, patch, types, writes
 from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.store import codec, database, resources
@@ -52,7 +52,7 @@ def _is_known(ask: Ask, stored: resources.Stored) -> bool:
 
 def create(unit: database.Unit, ask: Ask) -> Answer:
     """POST [type], with If-None-Exist only when nothing matches (R4 http.html#create, #ccreate)."""
-    resource = {**ask.body, "id": str(uuid.uuid4())}
+    resource = {**ask.body, "id": ids.new()}
     condition = ask.headers.get("if-none-exist")
     if condition:
         existing = conditional.once(unit, ask, conditional.pairs(condition), resource["id"])

@@ -19,17 +19,26 @@ if TYPE_CHECKING:
     from fhir_gateway.app import Gateway
 
 
+def host(request: Request) -> str:
+    """Name and port that the client called, from its Host header."""
+    named = request.headers.get("host")
+    if named:
+        return named
+    server = request.scope.get("server") or ("localhost", None)
+    return f"{server[0]}:{server[1]}" if server[1] else str(server[0])
+
+
 def base_url(gateway: Gateway, request: Request) -> str:
     """The service base URL, as this client reached it unless the configuration says otherwise."""
     configured = gateway.settings.server.base_url
-    return configured.rstrip("/") if configured else f"{request.base_url}fhir"
+    return configured.rstrip("/") if configured else f"{request.scope['scheme']}://{host(request)}/fhir"
 
 
 def message(request: Request, body: bytes) -> inbox.Message:
     """The request as it is kept in the inbox."""
     return inbox.Message(
         channel="rest",
-        target=f"{request.method} {request.url.path}",
+        target=f"{request.method} {request.scope['path']}",
         content_type=request.headers.get("content-type", ""),
         body=body,
     )
@@ -71,7 +80,7 @@ def _too_large(limits: settings.Rest) -> outcomes.Refused:
 def ask(gateway: Gateway, table: Table, request: Request, route: Route, path: Mapping[str, str], body: bytes) -> Ask:
     """The request with its body decoded; 400 or 415 where that cannot be done."""
     content_type = request.headers.get("content-type", "")
-    pairs: Pairs = tuple(request.query_params.multi_items())
+    pairs: Pairs = tuple(request.query_params.multi_items()) if request.scope["query_string"] else ()
     decoded: Any = None
     if route.body is Body.FORM:
         pairs += _form(body, content_type)

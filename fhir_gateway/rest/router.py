@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hmac
 import time
 import urllib.parse
@@ -32,7 +33,6 @@ from fhir_gateway.rest import (
 )
 from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.rest.routes import Body, Does, Route
-from fhir_gateway.security import audit
 from fhir_gateway.store import database, inbox
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Endpoint:
 
     async def _keep_refused(self, request: Request, body: bytes, status: int) -> None:
         """Everything received is kept, also what was refused; a search by POST is a question, not a message."""
-        if body and not request.url.path.endswith("/_search"):
+        if body and not request.scope["path"].endswith("/_search"):
             message = requests.message(request, body)
             await self.gateway.database.write(lambda unit: inbox.keep(unit, message, status=status))
 
@@ -138,7 +138,7 @@ async def perform(route: Route, ask: Ask) -> Answer:
     else:
         answer = await route.bundles(ask, perform)
     if answer.seen:
-        await audit.accessed(ask.gateway, route.name, answer.seen)
+        ask.gateway.reads.accessed(ask.gateway.device, route.name, answer.seen)
     return answer
 
 
@@ -169,11 +169,19 @@ def _authorise(gateway: Gateway, request: Request) -> None:
 
 def _came_to_this_host(gateway: Gateway, request: Request) -> None:
     """Without a token a page in a browser here could reach the gateway by a name of its own (DNS rebinding)."""
-    configured = urllib.parse.urlsplit(gateway.settings.server.base_url or "").hostname
-    called = request.url.hostname or ""
-    if called != configured and not settings.is_loopback(called):
+    if not _is_ours(requests.host(request), gateway.settings.server.base_url or ""):
         text = "The Host header names another host than this one."
         raise outcomes.Refused(421, outcomes.Issue("security", text))
+
+
+@functools.lru_cache(maxsize=64)
+def _is_ours(host: str, base_url: str) -> bool:
+    """Whether a Host header names this machine, or the configured address."""
+    try:
+        called = urllib.parse.urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    return called == urllib.parse.urlsplit(base_url).hostname or settings.is_loopback(called)
 
 
 async def no_such_route(_request: Request, error: Exception) -> Response:

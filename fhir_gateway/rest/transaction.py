@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import urllib.parse
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fhir_gateway import ids
 from fhir_gateway.rest import conditional, entries, outcomes, writes
 from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.rest.entries import Entry
@@ -159,7 +159,7 @@ def _condition_key(entry: Entry) -> str | None:
 
 def _put(unit: database.Unit, entry: Entry) -> _Write:
     ask = entry.ask
-    new_id = str(uuid.uuid4())
+    new_id = ids.new()
     if entry.route.method == "PUT" and "id" in ask.path:
         return _Write(entry, f"{ask.type}/{ask.id}", ask.body)
     if entry.route.method == "PUT":

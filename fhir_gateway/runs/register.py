@@ -6,21 +6,23 @@ replay it), `cancelled` (a later source of the same encounter started a newer ru
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 import sqlalchemy as sa
 
-from fhir_gateway import errors
-from fhir_gateway.store import codec, database, resources, schema
+from fhir_gateway import errors, ids
+from fhir_gateway.store import codec, database, resources, schema, statements
 from mappers.results_to_fhir import task
 from pipeline import flow
 
 State = Literal["waiting", "queued", "running", "completed", "failed", "cancelled"]
 
 _run, _output, _start = schema.run, schema.stage_output, schema.stage_start
+
+#: Most encounters have no run when they come.
+_WAITING = statements.Statement("SELECT 1 FROM run WHERE encounter = :encounter AND status = 'waiting' LIMIT 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def create(
     newest = unit.connection.execute(
         sa.select(sa.func.max(_run.c.number)).where(_run.c.encounter == encounter)
     ).scalar_one_or_none()
-    run_id = str(uuid.uuid4())
+    run_id = ids.new()
     run = Run(
         id=run_id,
         number=max(unit.now, (newest or 0) + 1),
@@ -136,6 +138,8 @@ def has_runs(connection: sa.Connection, encounter: str) -> bool:
 
 def waiting_for(connection: sa.Connection, encounter: str) -> list[Run]:
     """The runs that wait for this encounter."""
+    if _WAITING.run(connection, encounter=encounter).fetchone() is None:
+        return []
     query = sa.select(_run).where(_run.c.encounter == encounter, _run.c.status == "waiting").order_by(_run.c.number)
     return [_from_row(row) for row in connection.execute(query)]
 

@@ -52,7 +52,7 @@ class Filter:
         """The keys of all versions that fulfil it, where the index can name them."""
         if self.table is None or self.negated:
             return self.lookup
-        return sa.select(self.table.c.rk).where(self.clause).distinct()
+        return sa.select(self.table.c.rk).where(self.clause)
 
 
 def by_id(types: Sequence[str], ids: Sequence[str]) -> Filter:

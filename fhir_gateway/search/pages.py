@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.util import ClauseAdapter
 
 from fhir_gateway.search import conditions, query, values
-from fhir_gateway.store import codec, resources, schema
+from fhir_gateway.store import codec, resources, schema, search_index
 
 FEW = 1000  # a condition with at most so many matches leads the search
 
@@ -34,16 +35,15 @@ class Page:
 
 def find(connection: sa.Connection, wanted: query.Query) -> Page:
     """One page. Raises BadQuery for a page token that this server did not make."""
+    search_index.flush(connection)
     few = _few(connection, wanted)
-    where = _where(wanted, few)
     if wanted.summary == "count":
-        return Page((), None, _count(connection, where))
+        return Page((), None, _count(connection, _where(wanted, few)))
     place = _place(wanted.page)
-    order = _order(wanted, walks=few is None)
-    rows = order.rows(connection, where, place, wanted.count + 1)
-    matches = [_stored(row) for row in rows[: wanted.count]]
+    rows, order = _rows(connection, wanted, few, place)
+    found = [_stored(row) for row in rows[: wanted.count]]
     following = _token(order.place(rows[wanted.count - 1])) if len(rows) > wanted.count else None
-    return Page(tuple(matches), following, _total(connection, wanted, where, few, following, len(matches)))
+    return Page(tuple(found), following, _total(connection, wanted, few, following, len(found)))
 
 
 def _few(connection: sa.Connection, wanted: query.Query) -> tuple[int, ...] | None:
@@ -51,9 +51,9 @@ def _few(connection: sa.Connection, wanted: query.Query) -> tuple[int, ...] | No
     for condition in wanted.filters:
         keys = condition.keys()
         if keys is not None:
-            found = tuple(int(row.rk) for row in connection.execute(keys.limit(FEW + 1)))
-            if len(found) <= FEW:
-                return found
+            some = sa.select(sa.func.count()).select_from(keys.limit(FEW + 1).subquery())
+            if connection.execute(some).scalar_one() <= FEW:
+                return tuple(sorted({int(row.rk) for row in connection.execute(keys)}))
     return None
 
 
@@ -68,6 +68,16 @@ def _where(wanted: query.Query, few: tuple[int, ...] | None) -> list[conditions.
     return where if few is None else [_version.c.rk.in_(few), *where]
 
 
+def _rows(
+    connection: sa.Connection, wanted: query.Query, few: tuple[int, ...] | None, place: Place | None
+) -> tuple[list[Any], _ByColumns | _ByWalk]:
+    """The rows of a page and one more, and the order that they stand in."""
+    order = _order(wanted, place, is_few=few is not None)
+    if isinstance(order, _ByWalk):
+        return order.rows(connection, wanted, place), order
+    return order.rows(connection, _where(wanted, few), place, wanted.count + 1), order
+
+
 def _count(connection: sa.Connection, where: list[conditions.Clause]) -> int:
     return connection.execute(sa.select(sa.func.count()).select_from(_version).where(*where)).scalar_one()
 
@@ -75,7 +85,6 @@ def _count(connection: sa.Connection, where: list[conditions.Clause]) -> int:
 def _total(
     connection: sa.Connection,
     wanted: query.Query,
-    where: list[conditions.Clause],
     few: tuple[int, ...] | None,
     following: str | None,
     found: int,
@@ -87,7 +96,7 @@ def _total(
         return found
     if wanted.total is None and few is None:
         return None
-    return _count(connection, where)
+    return _count(connection, _where(wanted, few))
 
 
 def _stored(row: Any) -> resources.Stored:
@@ -148,55 +157,61 @@ class _ByColumns:
 
 @dataclass(frozen=True, slots=True)
 class _ByWalk:
-    """Sorted by one parameter, read from its index in that order; resources without a value come last."""
+    """In the order of one index, as it is read: by the values of a parameter, then by the key of the version.
+
+    `lead` is a condition on that index which is walked through alone. Without it every value of the parameter is, and
+    the resources that have none come last.
+    """
 
     table: sa.Table
     parameter: int
     descending: bool
+    lead: conditions.Filter | None = None
 
     @property
-    def _by(self) -> list[sa.ColumnElement[Any]]:
+    def _by(self) -> list[sa.Column[Any]]:
         by_value = next(index for index in self.table.indexes if index.name == f"{self.table.name}_by_value")
         return [self.table.c[column.name] for column in by_value.columns if column.name != "parameter"]
 
-    def rows(
-        self, connection: sa.Connection, where: list[conditions.Clause], place: Place | None, limit: int
-    ) -> list[Any]:
-        if place is not None and (place[0] not in ("walk", "without") or len(place) < 2):
+    def rows(self, connection: sa.Connection, wanted: query.Query, place: Place | None) -> list[Any]:
+        if place is not None and place[0] not in ("walk", "without"):
             raise _foreign_page()
+        limit = wanted.count + 1
         found: list[Any] = []
         if place is None or place[0] == "walk":
-            found = self._with_value(connection, where, place, limit)
-        if len(found) < limit:
+            found = self._with_value(connection, wanted, place, limit)
+        if len(found) < limit and self.lead is None:
             after = place[1] if place is not None and place[0] == "without" else None
-            found += self._without_value(connection, where, after, limit - len(found))
+            found += self._without_value(connection, _where(wanted, None), after, limit - len(found))
         return found
 
-    def _with_value(
-        self, connection: sa.Connection, where: list[conditions.Clause], place: Place | None, limit: int
-    ) -> list[Any]:
+    def _with_value(self, connection: sa.Connection, wanted: query.Query, place: Place | None, limit: int) -> list[Any]:
+        """Rows of the index belong to current resources of one type: nothing but the other conditions is probed."""
         by = self._by
+        others = [condition for condition in wanted.filters if condition is not self.lead]
+        mine = self.lead.clause if self.lead is not None else self.table.c.parameter == self.parameter
         statement = (
             sa.select(*_COLUMNS, *(column.label(f"key{number}") for number, column in enumerate(by)))
             .select_from(self.table.join(_version, _version.c.rk == self.table.c.rk))
-            .where(self.table.c.parameter == self.parameter, *where, self._is_first())
+            .where(mine, *(condition.holds(self.table.c.rk) for condition in others), self._is_first(mine))
         )
         if place is not None:
             if len(place) != len(by) + 1:
                 raise _foreign_page()
             bound = [sa.literal(value, column.type) for value, column in zip(place[1:], by, strict=True)]
-            mine, theirs = sa.tuple_(*by), sa.tuple_(*bound)
-            statement = statement.where(mine < theirs if self.descending else mine > theirs)
+            here, there = sa.tuple_(*by), sa.tuple_(*bound)
+            statement = statement.where(here < there if self.descending else here > there)
         ordered = [column.desc() if self.descending else column.asc() for column in by]
         return list(connection.execute(statement.order_by(*ordered).limit(limit)))
 
-    def _is_first(self) -> conditions.Clause:
-        """Of several values of one resource the one that it is sorted by."""
+    def _is_first(self, mine: conditions.Clause) -> conditions.Clause:
+        """Of several rows of one resource the one that it is sorted by."""
         other = self.table.alias()
-        mine = sa.tuple_(*(column for column in self._by if column.name != "rk"))
-        theirs = sa.tuple_(*(other.c[column.name] for column in self._by if column.name != "rk"))
-        better = theirs > mine if self.descending else theirs < mine
-        return ~sa.exists().where(other.c.rk == self.table.c.rk, other.c.parameter == self.parameter, better)
+        values_of = [column for column in self._by if column.name != "rk"]
+        here, there = sa.tuple_(*values_of), sa.tuple_(*(other.c[column.name] for column in values_of))
+        better = there > here if self.descending else there < here
+        same = ClauseAdapter(other).traverse(mine)
+        return ~sa.exists().where(other.c.rk == self.table.c.rk, same, better)
 
     def _without_value(
         self, connection: sa.Connection, where: list[conditions.Clause], after: int | None, limit: int
@@ -213,15 +228,18 @@ class _ByWalk:
         return ["walk", *(getattr(row, f"key{number}") for number in range(len(self._by)))]
 
 
-def _order(wanted: query.Query, *, walks: bool) -> _ByColumns | _ByWalk:
+def _order(wanted: query.Query, place: Place | None, *, is_few: bool) -> _ByColumns | _ByWalk:
     """How the page is sorted. The token of the page before decides where the number of matches has changed since."""
-    place = _place(wanted.page)
-    first = wanted.sort[0] if wanted.sort else None
-    is_walk = walks if place is None else place[0] != "sorted"
-    if is_walk and len(wanted.sort) == 1 and first is not None and first.parameter is not None:
-        return _ByWalk(conditions.TABLES[first.parameter.kind], first.parameter.key, first.descending)
-    last = bool(first and first.descending and first.parameter is None)
-    return _ByColumns((*((_key(sort), sort.descending) for sort in wanted.sort), (_RK, last)))
+    is_walk = not is_few if place is None else place[0] != "sorted"
+    sort = wanted.sort
+    if is_walk and len(sort) == 1 and sort[0].parameter is not None:
+        parameter = sort[0].parameter
+        return _ByWalk(conditions.TABLES[parameter.kind], parameter.key, sort[0].descending)
+    lead = next((f for f in wanted.filters if f.table is not None and not f.negated), None)
+    if is_walk and not sort and lead is not None and lead.table is not None:
+        return _ByWalk(lead.table, 0, False, lead)
+    last = bool(sort and sort[0].descending and sort[0].parameter is None)
+    return _ByColumns((*((_key(key), key.descending) for key in sort), (_RK, last)))
 
 
 def _key(sort: query.Sort) -> sa.ColumnElement[Any]:
@@ -250,5 +268,6 @@ def _absent(column: sa.Column[Any], descending: bool) -> sa.ColumnElement[Any]:
 
 def matches(connection: sa.Connection, wanted: query.Query, rk: int) -> bool:
     """Whether the current version with this key is one that the search would find."""
+    search_index.flush(connection)
     statement = sa.select(sa.literal(1)).where(_version.c.rk == rk, *_where(wanted, None))
     return connection.execute(statement).first() is not None

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
+import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from fhir_gateway import ids
 from fhir_gateway.store import codec, database, resources
 from mappers.results_to_fhir import audit_event
-
-if TYPE_CHECKING:
-    from fhir_gateway.app import Gateway
 
 #: What no audit row is written for: the audit itself, and the progress that a client polls.
 _UNAUDITED = ("AuditEvent/", "Task/")
@@ -36,18 +33,38 @@ def did(unit: database.Unit, device: str, interaction: str, entities: Sequence[s
     _put(unit, interaction, "E", entities, device, agent)
 
 
-async def accessed(gateway: Gateway, interaction: str, entities: Sequence[str]) -> None:
-    """One AuditEvent for what a request read. The reader does not wait for its commit."""
-    seen = [entity for entity in entities if not entity.startswith(_UNAUDITED)]
-    if seen:
-        gateway.database.submit(lambda unit: _put(unit, interaction, "R", seen, gateway.device))
+class Reads:
+    """What was read and has no AuditEvent yet. A reader does not wait for it; readers at a time share one commit."""
+
+    def __init__(self, store: database.Database) -> None:
+        self._database = store
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[str, list[str]]] = []
+
+    def accessed(self, device: str, interaction: str, entities: Sequence[str]) -> None:
+        """One AuditEvent for what a request read. Called in the event loop."""
+        seen = [entity for entity in entities if not entity.startswith(_UNAUDITED)]
+        if not seen:
+            return
+        with self._lock:
+            batch = self._waiting
+            batch.append((interaction, seen))
+        if len(batch) == 1:
+            self._database.submit(lambda unit: self._write(unit, device, batch))
+
+    def _write(self, unit: database.Unit, device: str, batch: list[tuple[str, list[str]]]) -> None:
+        with self._lock:
+            if self._waiting is batch:
+                self._waiting = []
+        for interaction, seen in batch:
+            _put(unit, interaction, "R", seen, device)
 
 
 def _put(
     unit: database.Unit, interaction: str, action: str, entities: Sequence[str], device: str, agent: str | None = None
 ) -> None:
     event: codec.Resource = audit_event.build(
-        identifier=str(uuid.uuid4()),
+        identifier=ids.new(),
         interaction=interaction,
         action=action,
         recorded=resources.instant(unit.now),
@@ -55,4 +72,4 @@ def _put(
         device=device,
         agent=agent,
     )
-    resources.put(unit, event)
+    resources.put(unit, event, is_new=True)

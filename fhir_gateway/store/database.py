@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import queue
 import threading
 import time
@@ -23,7 +24,7 @@ import alembic.script
 import sqlalchemy as sa
 
 from fhir_gateway import errors
-from fhir_gateway.store import statements
+from fhir_gateway.store import search_index, statements
 
 if TYPE_CHECKING:
     from fhir_gateway.store import resources
@@ -123,19 +124,21 @@ def check_schema(url: str) -> None:
 @dataclass(slots=True)
 class _Job:
     work: Callable[[Unit], Any]
-    future: concurrent.futures.Future[Any]
+    future: concurrent.futures.Future[Any] | asyncio.Future[Any]
     unit: Unit | None = None
     result: Any = None
     error: BaseException | None = None
 
+    loop: asyncio.AbstractEventLoop | None = None  # whose future it is; None for one of a thread
+
     def tell(self) -> None:
         """Hand the outcome to the caller; its changes are durable now, or undone."""
+        if self.future.cancelled():
+            return
         if self.error is not None:
             self.future.set_exception(self.error)
-            return
-        for action in self.unit.after_commit if self.unit else ():
-            action()
-        self.future.set_result(self.result)
+        else:
+            self.future.set_result(self.result)
 
 
 _SAVE, _RELEASE, _BACK = (
@@ -181,18 +184,23 @@ class Database:
     async def write(self, work: Callable[[Unit], T]) -> T:
         """What `work` returns, once its changes are durable. What it raises undoes its changes and comes back here.
 
-        A caller that is cancelled does not take the write back: it is either wholly done or not begun. The work may
-        run more than once, of which one run counts.
+        A caller that is cancelled does not take the write back. The work may run more than once, of which one run
+        counts.
         """
-        return await asyncio.shield(asyncio.wrap_future(self.submit(work)))
+        if self._closed:
+            raise errors.StoreUnavailable
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(_Job(work, future, loop=loop))
+        return await asyncio.shield(future)
 
     def submit(self, work: Callable[[Unit], T]) -> concurrent.futures.Future[T]:
         """Queue `work` for the writer; the future is done after the commit."""
         if self._closed:
             raise errors.StoreUnavailable
-        job = _Job(work, concurrent.futures.Future())
-        self._jobs.put(job)
-        return job.future
+        future: concurrent.futures.Future[T] = concurrent.futures.Future()
+        self._jobs.put(_Job(work, future))
+        return future
 
     def close(self) -> None:
         """Finish what is queued and close all connections."""
@@ -217,16 +225,19 @@ class Database:
                     running = False
                 else:
                     group.append(job)
-            alive = [job for job in group if job.future.set_running_or_notify_cancel()]
-            if alive:
-                self._commit(alive)
+            if group:
+                self._commit(group)
 
     def _commit(self, group: list[_Job], attempt: int = 1) -> None:
         """One transaction for the group; after a clash with another process each job again, alone."""
         try:
             with self._writer.connect() as connection, connection.begin():
-                for job in group:
-                    self._do(job, connection, alone=len(group) == 1)
+                try:
+                    for job in group:
+                        self._do(job, connection, alone=len(group) == 1)
+                    search_index.flush(connection)
+                finally:
+                    search_index.forget(connection)
         except _Undone:
             pass
         except sa.exc.SQLAlchemyError as error:
@@ -236,13 +247,13 @@ class Database:
                 return
             for job in group:
                 job.error = _unavailable(error)
-        for job in group:
-            job.tell()
+        _tell(group)
 
     def _do(self, job: _Job, connection: sa.Connection, *, alone: bool) -> None:
         """Run a job inside a savepoint, so that one which fails takes none of its neighbours with it."""
         unit = job.unit = Unit(connection, now_micros())
         job.error = None
+        noted = search_index.noted(connection)
         if not alone:
             _SAVE.run(connection)
         try:
@@ -256,8 +267,29 @@ class Database:
             if alone:
                 raise _Undone from None
             _BACK.run(connection)
+            search_index.back_to(connection, noted)
         if not alone:
             _RELEASE.run(connection)
+
+
+def _tell(group: list[_Job]) -> None:
+    """Do what is to be done after the commit, then wake each event loop once for all of its callers."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in group:
+        for action in job.unit.after_commit if job.unit and job.error is None else ():
+            action()
+        if job.loop is None:
+            job.tell()
+        else:
+            by_loop.setdefault(job.loop, []).append(job)
+    for loop, jobs in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+            loop.call_soon_threadsafe(_tell_all, jobs)
+
+
+def _tell_all(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.tell()
 
 
 class _Undone(Exception):

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from fhir_gateway.store import database, schema
+from fhir_gateway import ids
+from fhir_gateway.store import database, schema, statements
+
+_KEEP = statements.Statement(
+    "INSERT INTO received (id, at, channel, target, content_type, sha256, body, status, answer)"
+    " VALUES (:id, :at, :channel, :target, :content_type, :sha256, :body, :status, :answer)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Message:
 
 def new_key() -> str:
     """A key for a message that is about to be kept."""
-    return str(uuid.uuid4())
+    return ids.new()
 
 
 def keep(
@@ -36,18 +41,17 @@ def keep(
 ) -> str:
     """Keep the message with the answer's status (and body where a resend must get it again); returns its key."""
     key = key or new_key()
-    unit.connection.execute(
-        schema.received.insert().values(
-            id=key,
-            at=unit.now,
-            channel=message.channel,
-            target=message.target[:512],
-            content_type=message.content_type[:128],
-            sha256=message.sha256,
-            body=message.body,
-            status=status,
-            answer=answer,
-        )
+    _KEEP.run(
+        unit.connection,
+        id=key,
+        at=unit.now,
+        channel=message.channel,
+        target=message.target[:512],
+        content_type=message.content_type[:128],
+        sha256=message.sha256,
+        body=message.body,
+        status=status,
+        answer=answer,
     )
     return key
 

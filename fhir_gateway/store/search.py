@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from fhir_gateway.search import parameters
-from fhir_gateway.store import resources, statements
+from fhir_gateway.store import resources, search_index, statements
 
 _BY_REFERENCE = statements.Statement(
     "SELECT v.rk, v.id, v.version, v.at, v.body, v.received"
@@ -18,6 +18,7 @@ def by_reference(
     connection: sa.Connection, resource_type: str, parameter: str, target_type: str, target_id: str
 ) -> list[resources.Stored]:
     """The current resources of a type whose reference parameter points to target_type/target_id, oldest first."""
+    search_index.flush(connection)
     key = parameters.of_type(resource_type)[parameter].key
     found = _BY_REFERENCE.run(connection, parameter=key, target_type=target_type, target_id=target_id).fetchall()
     return [

@@ -1,7 +1,12 @@
-"""The index rows of the current resources: written and dropped in the commit that stores the resource."""
+"""The index rows of the current resources: written and dropped in the commit that stores the resource.
+
+The rows of all resources of a commit are written together. So whatever looks at the index inside a transaction that
+writes has to `flush` first; `search/pages.py` and `store/search.py` do.
+"""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,39 +38,83 @@ def _insert(table: sa.Table) -> statements.Statement:
     )
 
 
-_COLUMNS = {table.name: [c.name for c in table.columns if c.name != "rk"] for table in schema.INDEX_TABLES}
 _INSERTS = {table.name: _insert(table) for table in schema.INDEX_TABLES}
+_NAMES = {table.name: tuple(column.name for column in table.columns) for table in schema.INDEX_TABLES}
 _DELETES = {
     table.name: statements.Statement(f"DELETE FROM {table.name} WHERE rk = :rk")  # noqa: S608
     for table in schema.INDEX_TABLES
 }
 
+#: Where a connection keeps the index rows that are not written yet.
+_PENDING = "index rows"
+
+Pending = list[tuple[str, tuple[Any, ...]]]
+
 
 def add(connection: sa.Connection, rk: int, resource: codec.Resource) -> None:
-    """Write the index rows of a resource that is now current."""
-    rows: dict[str, dict[tuple[Any, ...], None]] = {}
-    for table, row in _rows(resource):
-        rows.setdefault(table, {})[row] = None
-    for table, found in rows.items():
-        names = _COLUMNS[table]
-        _INSERTS[table].many(connection, [{"rk": rk, **dict(zip(names, row, strict=True))} for row in found])
+    """Note the index rows of a resource that is now current; `flush` writes them, many resources at once."""
+    pending: Pending = connection.info.setdefault(_PENDING, [])
+    pending += [(table, (rk, *row)) for table, row in _rows(resource)]
+
+
+def flush(connection: sa.Connection) -> None:
+    """Write what is noted: before the commit, and before anything in the transaction looks at the index."""
+    pending: Pending | None = connection.info.get(_PENDING)
+    if pending:
+        connection.info[_PENDING] = []
+        by_table: dict[str, dict[tuple[Any, ...], None]] = {}
+        for table, row in pending:
+            by_table.setdefault(table, {})[row] = None
+        for table, rows in by_table.items():
+            names = _NAMES[table]
+            _INSERTS[table].many(connection, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def noted(connection: sa.Connection) -> tuple[Pending, int]:
+    """What is noted so far, for `back_to`."""
+    pending: Pending = connection.info.setdefault(_PENDING, [])
+    return pending, len(pending)
+
+
+def back_to(connection: sa.Connection, state: tuple[Pending, int]) -> None:
+    """Note again what was noted at an earlier moment, to which the transaction has been rolled back."""
+    pending, length = state
+    connection.info[_PENDING] = pending[:length]
+
+
+def forget(connection: sa.Connection) -> None:
+    """Drop what is noted: the transaction is over."""
+    connection.info.pop(_PENDING, None)
 
 
 def remove(connection: sa.Connection, rk: int) -> None:
     """Drop the index rows of a version that is not current any more."""
+    flush(connection)
     for statement in _DELETES.values():
         statement.run(connection, rk=rk)
 
 
-def _rows(resource: codec.Resource) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    for parameter in parameters.of_type(resource["resourceType"]).values():
+Extractor = tuple[parameters.Parameter, parameters.ElementPath]
+
+
+@functools.cache
+def _by_element(resource_type: str) -> dict[str, tuple[Extractor, ...]]:
+    """The parameters and their paths by the first element of the path; "" for those that look at the whole resource."""
+    found: dict[str, list[Extractor]] = {}
+    for parameter in parameters.of_type(resource_type).values():
         for path in parameter.paths:
-            if path and path[0][0] not in resource:
-                continue
+            found.setdefault(path[0][0] if path else "", []).append((parameter, path))
+    return {name: tuple(extractors) for name, extractors in found.items()}
+
+
+def _rows(resource: codec.Resource) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    by_element = _by_element(resource["resourceType"])
+    for name in ("", *resource):
+        for parameter, path in by_element.get(name, ()):
             for node in parameters.walk(resource, path):
                 yield from _of_node(parameter, path, node)
-        if parameter.name == "deceased" and "deceasedBoolean" not in resource and "deceasedDateTime" not in resource:
-            yield schema.index_token.name, (parameter.key, "", "false")
+    if resource["resourceType"] == "Patient" and not resource.keys() & {"deceasedBoolean", "deceasedDateTime"}:
+        yield schema.index_token.name, (parameters.of_type("Patient")["deceased"].key, "", "false")
 
 
 def _of_node(
@@ -137,6 +186,7 @@ def make_again(engine: sa.Engine) -> None:
             batch = connection.execute(query).all()
             for row in batch:
                 add(connection, row.rk, codec.decode(row.body))
+            flush(connection)
             if not batch:
                 connection.execute(schema.index_state.insert().values(registry=parameters.checksum()))
                 break

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from fhir_gateway.rest import types
 from fhir_gateway.search import query
-from fhir_gateway.store import schema
+from fhir_gateway.store import schema, search_index
 
 #: Types that nobody is told of: the audit would tell of its own rows, a Subscription of its own delivery.
 NEVER_TOLD = frozenset({"AuditEvent", "Subscription"})
@@ -39,6 +39,7 @@ class Matcher:
 
     def holds(self, connection: sa.Connection, rk: int) -> bool:
         """Whether the current version of the type with this key fulfils them."""
+        search_index.flush(connection)
         return connection.execute(self._statement, {"rk": rk}).first() is not None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import sqlalchemy as sa
 
 from fhir_gateway.search import parameters, query
-from fhir_gateway.store import codec, database, resources, statements
+from fhir_gateway.store import codec, database, resources, search_index, statements
 from fhir_gateway.subscriptions import criteria, outbox
 
 #: Notifications are noted in every status but off, and delivered in `active`. What is written during the handshake
@@ -51,17 +51,18 @@ def note(unit: database.Unit, base_url: str = "") -> bool:
     for stored in unit.written:
         last.pop((stored.type, stored.id), None)
         last[stored.type, stored.id] = stored
-    is_due = False
-    for stored in last.values():
-        if stored.type == "Subscription":
-            is_due = True
-            _silence(unit, stored)
+    subscriptions = [stored for stored in last.values() if stored.type == "Subscription"]
+    for subscription in subscriptions:
+        _silence(unit, subscription)
+    if subscriptions:
+        search_index.flush(unit.connection)  # so that they are found, by the next units of this commit too
+    is_due = bool(subscriptions)
     told = [stored for stored in last.values() if stored.body is not None and stored.type not in criteria.NEVER_TOLD]
     if told:
-        for subscription, matcher in _matchers(unit.connection, base_url):
+        for subscription_id, matcher in _matchers(unit.connection, base_url):
             for stored in told:
                 if stored.type == matcher.type and matcher.holds(unit.connection, stored.rk):
-                    outbox.add(unit, subscription, stored)
+                    outbox.add(unit, subscription_id, stored)
                     is_due = True
     return is_due
 

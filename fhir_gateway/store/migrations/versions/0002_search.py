@@ -74,3 +74,38 @@ def upgrade() -> None:
     )
     op.create_index("notification_by_subscription", "notification", ["subscription", "number"])
     op.create_index("resource_by_type", "resource_version", ["type", "rk"])
+    if op.get_bind().dialect.name == "sqlite":
+        _steer()
+
+
+#: What SQLite's planner is told of a large store (https://www.sqlite.org/fileformat2.html#stat1tab): rows, then rows for
+#: each further column of the index. Without it a probe of one resource reads the index by value, from end to end.
+_STATISTICS = {
+    ("index_token", "index_token"): "4000000 8 1 1 1",
+    ("index_token", "index_token_by_value"): "4000000 40000 2000 1500 1",
+    ("index_reference", "index_reference"): "2000000 4 1 1 1",
+    ("index_reference", "index_reference_by_value"): "2000000 40000 40 40 1",
+    ("index_date", "index_date"): "1000000 2 1 1 1",
+    ("index_date", "index_date_by_value"): "1000000 40000 40 20 1",
+    ("index_string", "index_string"): "1000000 3 1 1 1",
+    ("index_string", "index_string_by_value"): "1000000 40000 100 100 1",
+    ("index_quantity", "index_quantity"): "1000000 2 1 1 1 1 1",
+    ("index_quantity", "index_quantity_by_value"): "1000000 40000 400 400 400 1",
+    ("index_composite", "index_composite"): "1000000 3 1 1 1 1 1 1",
+    ("index_composite", "index_composite_by_value"): "1000000 40000 2000 400 100 100 1",
+    ("resource_version", "resource_current"): "1000000 40000 1",
+    ("resource_version", "resource_current_by_time"): "1000000 40000 1 1",
+    ("resource_version", "sqlite_autoindex_resource_version_1"): "1000000 40000 2 1",
+    ("resource_version", "resource_by_type"): "1000000 40000 1",
+}
+
+
+def _steer() -> None:
+    op.execute("ANALYZE sqlite_schema")  # makes the table of the statistics
+    op.execute("DELETE FROM sqlite_stat1")
+    for (table, index), text in _STATISTICS.items():
+        op.execute(
+            sa.text("INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES (:table, :index, :text)").bindparams(
+                table=table, index=index, text=text
+            )
+        )
