@@ -24,6 +24,7 @@ from fhir_gateway.ehr import client as ehr_client
 from fhir_gateway.mllp import server as mllp_server
 from fhir_gateway.rest import openapi, router
 from fhir_gateway.runs import slots, trigger, workflow
+from fhir_gateway.search import values
 from fhir_gateway.security import audit
 from fhir_gateway.store import codec, database, resources, search_index
 from fhir_gateway.subscriptions import delivery, matching
@@ -106,6 +107,7 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
     async with contextlib.AsyncExitStack() as stack:
         url = database_url(config)
         is_worker = config.server.role == "all"
+        values.know_bases(config.server.base_url, config.ehr.base_url if config.ehr else None)
         if is_worker:
             stack.enter_context(_only_worker(config, url))
             await asyncio.to_thread(_prepare, url)

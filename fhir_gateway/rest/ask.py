@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Pairs = tuple[tuple[str, str], ...]
 
-_ENTITY_TAG = re.compile(r'(?:W/)?"(\d{1,9})"')
+_ENTITY_TAG = re.compile(r'(?:W/)?"([^"]*)"')
+_NO_VERSION = -1  # what an entity tag means that is none of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Ask:
         """The FHIRPath of the condition, where it stands in a Bundle."""
         if not self.is_entry or self.at is None:
             return None
-        part = "ifNoneExist" if self.headers.get("if-none-exist") else "url"
+        part = "ifNoneExist" if "if-none-exist" in self.headers else "url"
         return f"{self.at.rpartition('.')[0]}.request.{part}"
 
     def prefers(self, name: str) -> str | None:
@@ -87,7 +88,8 @@ class Ask:
         match = _ENTITY_TAG.fullmatch(value.strip())
         if match is None:
             raise outcomes.bad_request('If-Match is not of the form W/"version".', self.at)
-        return int(match.group(1))
+        version = match[1]
+        return int(version) if version.isascii() and version.isdigit() and len(version) < 10 else _NO_VERSION
 
     def search(self, types: tuple[str, ...], pairs: Pairs, *, lenient: bool | None = None) -> query.Query:
         """The query that these parameters mean; 400 with the reason where they mean none."""

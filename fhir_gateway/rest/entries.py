@@ -65,8 +65,7 @@ def response(entry: Entry, answer: Answer) -> codec.Resource:
     told |= {"etag": stored.etag, "lastModified": resources.instant(stored.at)}
     result = {"fullUrl": f"{entry.ask.base}/{stored.reference}", **result}
     if not answer.written:
-        assert stored.body is not None
-        return {"resource": msgspec.Raw(stored.body), **result}
+        return {"resource": msgspec.Raw(render.seen(entry.ask, stored)), **result}
     wish = entry.ask.prefers("return")
     if wish in ("representation", "OperationOutcome"):
         body = render.preferred(entry.ask, answer)
@@ -146,7 +145,7 @@ def read(ask: Ask, number: int, body: Any) -> Entry:
         raise outcomes.bad_request("The entry has no resource.", f"{at}.resource", code="required")
     if has_body and method == "PUT" and "id" in parts and "id" not in resource:
         resource = {**resource, "id": parts["id"]}
-    given = {header: str(request[name]) for name, header in _HEADERS.items() if request.get(name)}
+    given = {header: str(request[name]) for name, header in _HEADERS.items() if name in request}
     entry_ask = replace(
         ask,
         method=method,

@@ -19,6 +19,9 @@ from profiles import xml
 FHIR_JSON = "application/fhir+json; charset=utf-8"
 FHIR_XML = "application/fhir+xml; charset=utf-8"
 JSON_PATCH = "application/json-patch+json"
+
+#: JSON Merge Patch (RFC 7386); clients without a type of their own for it send plain JSON.
+MERGE_PATCHES = frozenset({"application/merge-patch+json", "application/json"})
 FORM = "application/x-www-form-urlencoded"
 
 _JSON = frozenset({"json", "application/fhir+json", "application/json", "text/json", "application/json+fhir"})
@@ -43,18 +46,15 @@ def wanted(parameters: Mapping[str, str], accept: str, *, is_binary: bool = Fals
     """The format of the answer by `_format`, else by Accept; 406 when this server has none of them."""
     pretty = parameters.get("_pretty") == "true"
     asked = parameters.get("_format")
-    if asked:
-        choices = [asked.replace(" ", "+")]
-    else:
-        choices = _by_quality(accept) or ["*/*"]
-    for choice in choices:
+    choices, refused = ([asked.replace(" ", "+")], set[str]()) if asked else _by_quality(accept)
+    for choice in choices or ([] if refused else ["*/*"]):
         name = choice.split(";")[0].strip().lower()
-        version = _VERSION.search(choice.lower().replace(" ", ""))
-        if version is not None and version[1] not in _R4:
+        if not _is_r4(choice):
             continue
-        if name in _JSON or name in ("*/*", "application/*", "text/*" if not is_binary else ""):
+        is_any = name in ("*/*", "application/*") or (name == "text/*" and not is_binary)
+        if (name in _JSON or is_any) and not (is_any and refused & _JSON):
             return Format(is_pretty=pretty)
-        if name in _XML:
+        if (name in _XML or is_any) and not (is_any and refused & _XML):
             return Format(is_xml=True, is_pretty=pretty)
         if is_binary and "/" in name:
             return Format(raw=name)
@@ -62,9 +62,16 @@ def wanted(parameters: Mapping[str, str], accept: str, *, is_binary: bool = Fals
     raise outcomes.Refused(406, outcomes.Issue("not-supported", text))
 
 
-def _by_quality(accept: str) -> list[str]:
-    """The media ranges of an Accept header that are wanted at all, the best first."""
+def _is_r4(media_range: str) -> bool:
+    """Whether the media type names no other FHIR version."""
+    version = _VERSION.search(media_range.lower().replace(" ", "").replace('"', ""))
+    return version is None or version[1] in _R4
+
+
+def _by_quality(accept: str) -> tuple[list[str], set[str]]:
+    """The media ranges of an Accept header that are wanted, the best first, and those that are not (q=0)."""
     ranges: list[tuple[float, str]] = []
+    refused: set[str] = set()
     for part in accept.split(","):
         if part.strip():
             quality = re.search(r";\s*q=([\d.]{1,6})", part)
@@ -74,7 +81,9 @@ def _by_quality(accept: str) -> list[str]:
                 weight = 0.0
             if weight > 0:
                 ranges.append((weight, part))
-    return [part for _weight, part in sorted(ranges, key=lambda item: -item[0])]
+            else:
+                refused.add(media_type(part))
+    return [part for _weight, part in sorted(ranges, key=lambda item: -item[0])], refused
 
 
 def media_type(content_type: str) -> str:
@@ -85,13 +94,12 @@ def media_type(content_type: str) -> str:
 def decode(body: bytes, content_type: str) -> Any:
     """The JSON value, or the resource in XML, of a body; 415 for another format, 400 for what cannot be read."""
     name = media_type(content_type)
-    version = _VERSION.search(content_type.lower().replace(" ", ""))
-    if version is not None and version[1] not in _R4:
+    if not _is_r4(content_type):
         raise outcomes.Refused(415, outcomes.Issue("not-supported", "This server reads FHIR 4.0."))
     try:
         if name in _XML:
             return xml.decode(body)
-        if name in _JSON or name in ("", JSON_PATCH):
+        if name in _JSON or name in ("", JSON_PATCH) or name in MERGE_PATCHES:
             return codec.decode_received(body)
     except (codec.NotJson, xml.NotXml) as error:
         text = str(error)

@@ -121,10 +121,9 @@ def _entry(ask: Ask, row: Any) -> codec.Resource:
             "request": {"method": "DELETE", "url": reference},
             "response": {"status": "204 No Content", **response},
         }
-    is_first = row.version == 1
     return {
         "fullUrl": f"{ask.base}/{reference}",
         "resource": msgspec.Raw(bytes(row.body)),
-        "request": {"method": "POST", "url": row.type} if is_first else {"method": "PUT", "url": reference},
-        "response": {"status": "201 Created" if is_first else "200 OK", **response},
+        "request": {"method": row.method, "url": row.type if row.method == "POST" else reference},
+        "response": {"status": "201 Created" if row.created else "200 OK", **response},
     }

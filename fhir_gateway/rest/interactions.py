@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import email.utils
+from typing import Any
 
 import sqlalchemy as sa
 
 from fhir_gateway import ids
-from fhir_gateway.rest import conditional, outcomes, patch, types, writes
+from fhir_gateway.rest import conditional, merge_patch, outcomes, patch, types, writes
 from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.store import codec, database, resources
+
+#: What Allow says of a type that only the gateway writes.
+_READS = "GET, HEAD"
+
+#: Parameters that every request may have.
+_PLAIN = frozenset({"_format", "_pretty"})
 
 
 def read(connection: sa.Connection, ask: Ask) -> Answer:
@@ -46,23 +53,34 @@ def _is_known(ask: Ask, stored: resources.Stored) -> bool:
     try:
         moment = email.utils.parsedate_to_datetime(since)
     except ValueError:
-        raise outcomes.bad_request("If-Modified-Since is not an HTTP date.") from None
+        return False  # RFC 9110 13.1.3: a date that is none is as good as no header
     return stored.at // 1_000_000 <= int(moment.timestamp())
+
+
+def no_parameters(ask: Ask) -> None:
+    """Refuse search parameters where they mean nothing: a condition of a create stands in If-None-Exist."""
+    known = _PLAIN | {"_filename"} if ask.type == "Binary" else _PLAIN
+    unknown = [name for name, _value in ask.pairs if name not in known]
+    if unknown and not ask.is_lenient:
+        text = f"The parameter {unknown[0][:64]} means nothing here. A conditional create has the header If-None-Exist."
+        raise outcomes.bad_request(text, ask.at, code="not-supported")
 
 
 def create(unit: database.Unit, ask: Ask) -> Answer:
     """POST [type], with If-None-Exist only when nothing matches (R4 http.html#create, #ccreate)."""
+    no_parameters(ask)
     resource = {**ask.body, "id": ids.new()}
     condition = ask.headers.get("if-none-exist")
-    if condition:
+    if condition is not None:
         existing = conditional.once(unit, ask, conditional.pairs(condition), resource["id"])
         if existing is not None:
             return Answer(200, existing, written=True)
-    return Answer(201, writes.put(unit, ask, resource, is_new=True), written=True)
+    return Answer(201, writes.put(unit, ask, resource, is_new=True, method="POST"), written=True)
 
 
 def update(unit: database.Unit, ask: Ask) -> Answer:
     """PUT [type]/[id], also as create (R4 http.html#update, #upsert)."""
+    no_parameters(ask)
     if ask.headers.get("if-none-match", "").strip() == "*" and resources.present(unit.connection, ask.type, ask.id):
         raise outcomes.Refused(412, outcomes.Issue("conflict", "The resource exists already.", ask.at))
     return _put(unit, ask, ask.body)
@@ -79,7 +97,8 @@ def conditional_update(unit: database.Unit, ask: Ask) -> Answer:
 
 
 def patch_resource(unit: database.Unit, ask: Ask) -> Answer:
-    """PATCH [type]/[id] with a JSON Patch or a FHIRPath Patch (R4 http.html#patch)."""
+    """PATCH [type]/[id] with a JSON Patch, a FHIRPath Patch or a JSON Merge Patch (R4 http.html#patch)."""
+    no_parameters(ask)
     current = resources.read(unit.connection, ask.type, ask.id)
     if current is None:
         raise outcomes.not_found(ask.type, ask.id)
@@ -98,26 +117,34 @@ def conditional_patch(unit: database.Unit, ask: Ask) -> Answer:
 
 def _patched(unit: database.Unit, ask: Ask, current: resources.Stored) -> Answer:
     if current.type in types.READ_ONLY:
-        raise outcomes.not_allowed(f"Only the gateway itself writes {current.type}.")
+        raise outcomes.not_allowed(f"Only the gateway itself writes {current.type}.", Allow=_READS)
     if ask.if_match not in (None, current.version):
         raise outcomes.Refused(412, outcomes.Issue("conflict", "The resource is at another version now.", ask.at))
-    is_fhirpath = isinstance(ask.body, dict) and ask.body.get("resourceType") == "Parameters"
-    apply = patch.fhirpath_patch if is_fhirpath else patch.json_patch
     try:
-        resource = apply(current.resource, ask.body)
+        resource = _applied(current.resource, ask.body)
     except patch.CannotPatch as error:
         raise outcomes.Refused(error.status, outcomes.Issue(error.code, error.text, error.expression)) from None
     try:
         writes.check(resource, current.type)
     except outcomes.Refused as refusal:
         raise outcomes.Refused(422, *refusal.issues) from None
-    return Answer(200, writes.put(unit, ask, resource, if_version=current.version), written=True)
+    return Answer(200, writes.put(unit, ask, resource, if_version=current.version, method="PATCH"), written=True)
+
+
+def _applied(resource: codec.Resource, body: Any) -> codec.Resource:
+    """The resource after the patch, whose form tells its kind."""
+    if isinstance(body, list):
+        return patch.json_patch(resource, body)
+    if body.get("resourceType") == "Parameters":
+        return patch.fhirpath_patch(resource, body)
+    return merge_patch.merge_patch(resource, body)
 
 
 def delete(unit: database.Unit, ask: Ask) -> Answer:
     """DELETE [type]/[id] (R4 http.html#delete); what is not there is deleted already."""
+    no_parameters(ask)
     if ask.type in types.READ_ONLY:
-        raise outcomes.not_allowed(f"{ask.type} is never deleted.")
+        raise outcomes.not_allowed(f"{ask.type} is never deleted.", Allow=_READS)
     deletion = writes.delete(unit, ask, ask.type, ask.id, ask.if_match)
     return Answer(204, headers={"ETag": deletion.etag} if deletion else {})
 
@@ -125,7 +152,7 @@ def delete(unit: database.Unit, ask: Ask) -> Answer:
 def conditional_delete(unit: database.Unit, ask: Ask) -> Answer:
     """DELETE [type]?[search] for at most one match (R4 http.html#3.1.0.7.1)."""
     if ask.type in types.READ_ONLY:
-        raise outcomes.not_allowed(f"{ask.type} is never deleted.")
+        raise outcomes.not_allowed(f"{ask.type} is never deleted.", Allow=_READS)
     found = conditional.match(unit.connection, conditional.parse(ask, ask.type, ask.pairs), ask.condition_expression)
     if found is not None:
         writes.delete(unit, ask, found.type, found.id, ask.if_match)

@@ -68,7 +68,7 @@ def json_patch(resource: Resource, operations: object) -> Resource:
         _prune(patched)
     except RecursionError:
         raise _inapplicable("The resource is nested too deeply to be patched.", None, "structure") from None
-    return _same(resource, patched)
+    return same_identity(resource, patched)
 
 
 _MEMBERS: Final = {
@@ -165,7 +165,7 @@ def fhirpath_patch(resource: Resource, parameters: Resource) -> Resource:
         _check_depth(patched)
     except RecursionError:
         raise _inapplicable("The resource is nested too deeply to be patched.", None, "structure") from None
-    return _same(resource, patched)
+    return same_identity(resource, patched)
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +368,8 @@ def _within(value: object) -> Iterator[object]:
         yield from value
 
 
-def _is_deep(value: object) -> bool:
+def is_deep(value: object) -> bool:
+    """Whether arrays and objects stand within each other more than MAX_DEPTH levels deep."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [item for outer in level for item in _within(outer) if isinstance(item, dict | list)]
@@ -380,16 +381,16 @@ def _is_deep(value: object) -> bool:
 def _check_size(patch: object, operations: int) -> None:
     if operations > MAX_OPERATIONS:
         raise _malformed(f"A patch has at most {MAX_OPERATIONS} operations.", None)
-    if _is_deep(patch):
+    if is_deep(patch):
         raise _malformed("The patch is nested too deeply.", None, "structure")
 
 
 def _check_depth(patched: object) -> None:
-    if _is_deep(patched):
+    if is_deep(patched):
         raise _inapplicable("The patch would nest the resource too deeply.", None, "structure")
 
 
-def _same(before: Resource, after: Resource) -> Resource:
+def same_identity(before: Resource, after: Resource) -> Resource:
     """The patched resource, if it still is the one that it was."""
     for name, expression in (("resourceType", "Resource"), ("id", "Resource.id")):
         old, new = before.get(name), after.get(name)

@@ -54,23 +54,26 @@ def response(ask: Ask, answer: Answer, wanted: formats.Format) -> Response:
             return Response(None, answer.status, headers)
         encoded = formats.convert(body, wanted) if isinstance(body, bytes) else formats.encode(body, wanted)
         return formats.response(encoded, answer.status, headers, wanted)
+    return _read(ask, stored, answer.status, headers, wanted)
+
+
+def seen(ask: Ask, stored: resources.Stored) -> bytes:
+    """A resource that was read, whole or cut by `_summary` or `_elements`."""
     assert stored.body is not None
-    return _read(ask, stored.body, answer.status, headers, wanted)
+    view = _view(ask)
+    return stored.body if view.is_whole else codec.encode(view.cut(codec.decode(stored.body)))
 
 
-def _read(ask: Ask, body: bytes, status: int, headers: dict[str, str], wanted: formats.Format) -> Response:
+def _read(ask: Ask, stored: resources.Stored, status: int, headers: dict[str, str], wanted: formats.Format) -> Response:
     """A resource that was read: whole, cut by `_summary` or `_elements`, or a Binary's own content."""
     if wanted.raw is not None:
-        own = formats.content(body)
+        own = formats.content(seen(ask, stored))
         if own is None or not _fits(own[1], wanted.raw):
             text = "The Binary has no content of a type that the Accept header names."
             raise outcomes.Refused(406, outcomes.Issue("not-supported", text))
         safe = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "attachment"}
         return Response(own[0], status, {**headers, **safe, "Content-Type": own[1]})
-    view = _view(ask)
-    if not view.is_whole:
-        body = codec.encode(view.cut(codec.decode(body)))
-    return formats.response(formats.convert(body, wanted), status, headers, wanted)
+    return formats.response(formats.convert(seen(ask, stored), wanted), status, headers, wanted)
 
 
 def _fits(content_type: str, asked: str) -> bool:

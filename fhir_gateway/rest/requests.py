@@ -44,9 +44,23 @@ def message(request: Request, body: bytes) -> inbox.Message:
     )
 
 
-def wanted_format(request: Request, resource_type: str | None) -> formats.Format:
+def query(request: Request) -> Pairs:
+    """The parameters of the address; 400 where they are not UTF-8."""
+    text = request.scope["query_string"]
+    return _decoded(text) if text else ()
+
+
+def _decoded(text: bytes) -> Pairs:
+    try:
+        return tuple(urllib.parse.parse_qsl(text.decode("utf-8"), keep_blank_values=True, errors="strict"))
+    except (UnicodeDecodeError, ValueError):
+        raise outcomes.bad_request("The parameters are not UTF-8.") from None
+
+
+def wanted_format(request: Request, pairs: Pairs, path: str) -> formats.Format:
     """The format of the answer; 406 where this server has none that the client takes."""
-    return formats.wanted(request.query_params, request.headers.get("accept", ""), is_binary=resource_type == "Binary")
+    is_binary = path.startswith("Binary/") and request.method in ("GET", "HEAD")
+    return formats.wanted(dict(pairs), request.headers.get("accept", ""), is_binary=is_binary)
 
 
 async def read_body(request: Request, limits: settings.Rest) -> bytes:
@@ -80,7 +94,7 @@ def _too_large(limits: settings.Rest) -> outcomes.Refused:
 def ask(gateway: Gateway, table: Table, request: Request, route: Route, path: Mapping[str, str], body: bytes) -> Ask:
     """The request with its body decoded; 400 or 415 where that cannot be done."""
     content_type = request.headers.get("content-type", "")
-    pairs: Pairs = tuple(request.query_params.multi_items()) if request.scope["query_string"] else ()
+    pairs = query(request)
     decoded: Any = None
     if route.body is Body.FORM:
         pairs += _form(body, content_type)
@@ -110,17 +124,17 @@ def _form(body: bytes, content_type: str) -> Pairs:
     if formats.media_type(content_type) not in ("", formats.FORM):
         text = f"A _search body is {formats.FORM}."
         raise outcomes.Refused(415, outcomes.Issue("not-supported", text))
-    try:
-        return tuple(urllib.parse.parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict"))
-    except (UnicodeDecodeError, ValueError):
-        raise outcomes.bad_request("The search parameters are not UTF-8.") from None
+    return _decoded(body)
 
 
 def _patch(body: bytes, content_type: str) -> Any:
     decoded = formats.decode(body, content_type)
+    name = formats.media_type(content_type)
     is_fhirpath = isinstance(decoded, dict) and decoded.get("resourceType") == "Parameters"
-    is_json_patch = formats.media_type(content_type) == formats.JSON_PATCH
-    if is_fhirpath == is_json_patch or not (is_fhirpath or is_json_patch):
-        text = f"A patch is a JSON Patch ({formats.JSON_PATCH}) or a Parameters resource (FHIRPath Patch)."
-        raise outcomes.Refused(415, outcomes.Issue("not-supported", text))
-    return decoded
+    is_merge = isinstance(decoded, dict) and name in formats.MERGE_PATCHES
+    if name == formats.JSON_PATCH and not isinstance(decoded, list):
+        raise outcomes.bad_request("A JSON Patch is an array of operations.", code="structure")
+    if (is_fhirpath and name != formats.JSON_PATCH) or (not is_fhirpath and (is_merge or name == formats.JSON_PATCH)):
+        return decoded
+    text = f"A patch is a JSON Patch ({formats.JSON_PATCH}) or a Parameters resource (FHIRPath Patch)."
+    raise outcomes.Refused(415, outcomes.Issue("not-supported", text))

@@ -95,12 +95,14 @@ class Endpoint:
         try:
             _authorise(self.gateway, request)
             path = _path(request)
+            wanted = requests.wanted_format(request, requests.query(request), path)
             route, parts = TABLE.find(request.method, path)
             name = route.name
-            wanted = requests.wanted_format(request, parts.get("type"))
             if route.body is not Body.NONE or request.method in ("POST", "PUT", "PATCH"):
                 body = await requests.read_body(request, self.gateway.settings.rest)
             ask = requests.ask(self.gateway, TABLE, request, route, parts, body)
+            if route.body is Body.FORM:
+                wanted = requests.wanted_format(request, ask.pairs, path)
             answer = await perform(route, ask)
             return name, render.response(ask, answer, wanted)
         except outcomes.Refused as refusal:

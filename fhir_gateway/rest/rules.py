@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from fhir_gateway.rest import outcomes
+from fhir_gateway.rest import outcomes, subset
 from fhir_gateway.runs import encounters, register
 from fhir_gateway.store import codec, resources
 from mappers.results_to_fhir import released
@@ -24,6 +24,11 @@ def check(connection: sa.Connection, resource: codec.Resource, at: str, *, is_ne
     if released.is_produced(resource):
         raise outcomes.rule(
             "The label AIAST marks what this gateway proposes; a client cannot set it.", f"{at}.meta.security"
+        )
+    tags = resource.get("meta", {}).get("tag", [])
+    if any(tag.get("code") == "SUBSETTED" and tag.get("system") == subset.SUBSETTED["system"] for tag in tags):
+        raise outcomes.rule(
+            "The tag SUBSETTED says that elements were left out; stored, the rest would be lost.", f"{at}.meta.tag"
         )
     if not is_new:
         current = resources.present(connection, resource["resourceType"], resource["id"])

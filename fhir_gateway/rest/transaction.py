@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_gateway import ids
-from fhir_gateway.rest import conditional, entries, outcomes, writes
+from fhir_gateway.rest import conditional, entries, interactions, outcomes, writes
 from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.rest.entries import Entry
 from fhir_gateway.rest.routes import Does
@@ -90,7 +90,8 @@ def _store(unit: database.Unit, ask: Ask, asked: list[Entry]) -> Answer:
 def _still_there(unit: database.Unit, answer: bytes) -> bool:
     for entry in codec.decode(answer).get("entry", []):
         location = entry["response"].get("location")
-        if location and resources.present(unit.connection, *values.split_reference(location)) is None:
+        reference = values.last_steps(location) if location else ""
+        if reference and resources.present(unit.connection, *reference.split("/")) is None:
             return False
     return True
 
@@ -99,29 +100,35 @@ def _answers(unit: database.Unit, asked: list[Entry]) -> dict[int, Answer]:
     """The answer to each entry, by its number."""
     answers: dict[int, Answer] = {}
     writing = [entry for entry in asked if entry.route.does is Does.WRITE]
-    puts = _puts(unit, [entry for entry in writing if entry.route.method in ("POST", "PUT")])
-    known = _known(puts)
-    targets = {write.reference: write.entry for write in puts if write.existing is None}
-    for method in ("DELETE", "PATCH"):
-        for entry in (entry for entry in writing if entry.route.method == method):
-            target = _target(unit, entry)
-            if target is not None and target in targets:
-                raise _twice(entry)
-            if target is not None:
-                targets[target] = entry
+    deleted: set[str] = set()
     for entry in (entry for entry in writing if entry.route.method == "DELETE"):
+        _once(deleted, _target(unit, entry), entry)
         answers[entry.number] = entry.route.writes(unit, entry.ask)
-    _check_urns(puts, writing, known)
+    puts = _puts(unit, [entry for entry in writing if entry.route.method in ("POST", "PUT")], deleted)
+    known = _known(puts)
+    _check_urns(puts, known)
     _put_all(unit, puts, known, answers)
+    written = deleted | {write.reference for write in puts if write.existing is None}
     for entry in (entry for entry in writing if entry.route.method == "PATCH"):
+        _once(written, _target(unit, entry), entry)
         answers[entry.number] = entry.route.writes(unit, entry.ask)
     for entry in (entry for entry in asked if entry.route.does is not Does.WRITE):
-        answers[entry.number] = entry.route.reads(unit.connection, entry.ask)
+        answers[entry.number] = _read(unit, entry)
     return answers
 
 
-def _twice(entry: Entry) -> outcomes.Refused:
-    return outcomes.bad_request("The transaction writes this resource twice.", entry.at, code="duplicate")
+def _read(unit: database.Unit, entry: Entry) -> Answer:
+    if entry.route.does is Does.ANSWER:
+        return entry.route.answers(entry.ask)
+    return entry.route.reads(unit.connection, entry.ask)
+
+
+def _once(written: set[str], target: str | None, entry: Entry) -> None:
+    """Refuse a transaction in which two entries write one resource."""
+    if target is not None and target in written:
+        raise outcomes.bad_request("The transaction writes this resource twice.", entry.at, code="duplicate")
+    if target is not None:
+        written.add(target)
 
 
 def _target(unit: database.Unit, entry: Entry) -> str | None:
@@ -133,28 +140,32 @@ def _target(unit: database.Unit, entry: Entry) -> str | None:
     return found.reference if found else None
 
 
-def _puts(unit: database.Unit, asked: list[Entry]) -> list[_Write]:
+def _puts(unit: database.Unit, asked: list[Entry], deleted: set[str]) -> list[_Write]:
     """The creates and updates with the ids that they will have. Equal conditional creates are one resource."""
     found: list[_Write] = []
-    created: dict[str, _Write] = {}
-    written: set[str] = set()
+    conditions: dict[str, _Write] = {}
+    written = set(deleted)
     for entry in asked:
         key = _condition_key(entry)
-        twin = created.get(key) if key else None
-        write = replace(twin, entry=entry, existing=twin.existing) if twin else _put(unit, entry)
+        twin = conditions.get(key) if key else None
+        if twin is not None and "PUT" in (entry.route.method, twin.entry.route.method):
+            _once({twin.reference}, twin.reference, entry)
+        write = replace(twin, entry=entry) if twin else _put(unit, entry)
         if key and twin is None:
-            created[key] = write
+            conditions[key] = write
         if twin is None and write.existing is None:
-            if write.reference in written:
-                raise _twice(entry)
-            written.add(write.reference)
+            _once(written, write.reference, entry)
         found.append(write)
     return found
 
 
 def _condition_key(entry: Entry) -> str | None:
-    condition = entry.ask.headers.get("if-none-exist") if entry.route.method == "POST" else None
-    return conditional.digest(entry.ask.type, conditional.pairs(condition)) if condition else None
+    """What tells whether two entries ask by the same condition."""
+    ask = entry.ask
+    if entry.route.method == "PUT":
+        return conditional.digest(ask.type, ask.pairs) if "id" not in ask.path else None
+    condition = ask.headers.get("if-none-exist")
+    return conditional.digest(ask.type, conditional.pairs(condition)) if condition is not None else None
 
 
 def _put(unit: database.Unit, entry: Entry) -> _Write:
@@ -165,8 +176,9 @@ def _put(unit: database.Unit, entry: Entry) -> _Write:
     if entry.route.method == "PUT":
         target = conditional.updated(unit, ask)
         return _Write(entry, f"{ask.type}/{target}", {**ask.body, "id": target})
+    interactions.no_parameters(ask)
     condition = ask.headers.get("if-none-exist")
-    if condition:
+    if condition is not None:
         existing = conditional.once(unit, ask, conditional.pairs(condition), new_id)
         if existing is not None:
             return _Write(entry, existing.reference, existing.resource, existing)
@@ -180,13 +192,13 @@ def _known(puts: list[_Write]) -> dict[str, str]:
         url = write.entry.full_url
         if url:
             known[url] = write.reference
-            own = "/".join(values.split_reference(url))
+            own = values.last_steps(url)
             if write.entry.route.method == "POST" and own.startswith(f"{write.entry.ask.type}/"):
                 known.setdefault(own, write.reference)
     return known
 
 
-def _check_urns(puts: list[_Write], writing: list[Entry], known: Mapping[str, str]) -> None:
+def _check_urns(puts: list[_Write], known: Mapping[str, str]) -> None:
     """A urn that no entry has as its fullUrl would stay a reference to nothing."""
     issues = [
         outcomes.Issue("not-found", "No entry of the transaction has this urn as its fullUrl.", expression)
@@ -216,7 +228,9 @@ def _put_all(unit: database.Unit, puts: list[_Write], known: Mapping[str, str], 
                 later.append(write)
                 continue
             ask = write.entry.ask
-            stored[write.reference] = writes.put(unit, ask, resource, if_version=ask.if_match, is_new=write.is_new)
+            stored[write.reference] = writes.put(
+                unit, ask, resource, if_version=ask.if_match, is_new=write.is_new, method=write.entry.route.method
+            )
         if refusal is not None and len(later) == len(waiting):
             raise refusal
         waiting = later

@@ -15,6 +15,9 @@ from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.store import codec, resources
 from profiles import base, validation
 
+#: The profiles of R4 itself, one a type.
+_CORE = "http://hl7.org/fhir/StructureDefinition/"
+
 _MODES = ("create", "update", "delete", "profile")
 
 
@@ -103,7 +106,11 @@ def profiled(
     """What the profiles say that are asked for, or that the resource claims in meta.profile."""
     at = at or resource["resourceType"]
     claimed, unknown = installed.claimed(resource)
+    core = f"{_CORE}{resource['resourceType']}"
+    unknown = tuple(profile for profile in unknown if profile.partition("|")[0] != core)
     for profile in dict.fromkeys([*asked, *claimed]):
+        if profile.partition("|")[0] in (core, f"{_CORE}Resource", f"{_CORE}DomainResource"):
+            continue  # the base check is the check against it
         try:
             faults = installed.faults(resource, profile, at=at)
         except validation.UnknownProfile:

@@ -28,9 +28,8 @@ def checked(ask: Ask) -> Ask:
     if resource_type != ask.type:
         raise outcomes.bad_request(f"The body is a {resource_type[:64]}, the address says {ask.type}.", at)
     if resource_type in types.READ_ONLY:
-        raise outcomes.Refused(
-            405, outcomes.Issue("not-supported", f"Only the gateway itself writes {resource_type}.", at)
-        )
+        issue = outcomes.Issue("not-supported", f"Only the gateway itself writes {resource_type}.", at)
+        raise outcomes.Refused(405, issue, Allow="GET, HEAD")
     check(resource, at)
     if ask.gateway.settings.profiles.enforce:
         _check_profiles(ask.gateway.profiles, resource, at)
@@ -72,16 +71,35 @@ def put(
     *,
     if_version: int | None = None,
     is_new: bool = False,
+    method: str = "PUT",
 ) -> resources.Stored:
     """Store a checked resource as its next version. 412 when it is not at `if_version`, 409 when another was faster."""
     at = ask.at or resource["resourceType"]
     rules.check(unit.connection, resource, at, is_new=is_new)
+    if b"?" in ask.message.body:
+        _no_conditions(resource, at)
     if resource["resourceType"] == "Subscription":
         _acceptable(ask, resource, at)
     try:
-        return resources.put(unit, resource, received=ask.key, if_version=if_version, is_new=is_new)
+        return resources.put(unit, resource, received=ask.key, if_version=if_version, is_new=is_new, method=method)
     except errors.VersionConflict as error:
         raise _conflict(if_version, error, at) from None
+
+
+_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?.*", re.DOTALL)
+
+
+def _no_conditions(node: Any, at: str) -> None:
+    """A conditional reference means something only in a transaction, which has written it out (R4 http.html#trules)."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name == "reference" and isinstance(value, str) and _CONDITIONAL.fullmatch(value):
+                text = "A conditional reference is allowed in a transaction only."
+                raise outcomes.bad_request(text, f"{at}.reference")
+            _no_conditions(value, f"{at}.{name}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            _no_conditions(value, f"{at}[{index}]")
 
 
 def delete(

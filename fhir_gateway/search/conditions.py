@@ -188,6 +188,8 @@ def _reference(parameter: parameters.Parameter, text: str, target: str, base_url
     if base_url and value.startswith(f"{base_url}/"):
         value = value.removeprefix(f"{base_url}/")
     found_type, found_id = values.split_reference(value)
+    if not found_type and "/" not in value:
+        found_id = value
     wanted = target or found_type or parameter.target
     if target and found_type not in ("", target):
         raise BadValue(f"{parameter.name}:{target} names a resource of another type.")

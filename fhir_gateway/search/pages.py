@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from sqlalchemy.sql.util import ClauseAdapter
 from fhir_gateway.search import conditions, query, values
 from fhir_gateway.store import codec, resources, schema, search_index
 
+COUNTED = 5000  # resources of a type up to which they are counted without being asked to
 FEW = 1000  # a condition with at most so many matches leads the search
 
 _version = schema.resource_version
@@ -39,10 +41,10 @@ def find(connection: sa.Connection, wanted: query.Query) -> Page:
     few = _few(connection, wanted)
     if wanted.summary == "count":
         return Page((), None, _count(connection, _where(wanted, few)))
-    place = _place(wanted.page)
+    place = _place(wanted)
     rows, order = _rows(connection, wanted, few, place)
     found = [_stored(row) for row in rows[: wanted.count]]
-    following = _token(order.place(rows[wanted.count - 1])) if len(rows) > wanted.count else None
+    following = _token(wanted, order.place(rows[wanted.count - 1])) if len(rows) > wanted.count else None
     return Page(tuple(found), following, _total(connection, wanted, few, following, len(found)))
 
 
@@ -95,8 +97,15 @@ def _total(
     if wanted.page is None and following is None:
         return found
     if wanted.total is None and few is None:
-        return None
+        return None if wanted.filters else _count_to(connection, _where(wanted, None), COUNTED)
     return _count(connection, _where(wanted, few))
+
+
+def _count_to(connection: sa.Connection, where: list[conditions.Clause], limit: int) -> int | None:
+    """How many match, if not more than `limit`."""
+    some = sa.select(_version.c.rk).where(*where).limit(limit + 1).subquery()
+    counted = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+    return counted if counted <= limit else None
 
 
 def _stored(row: Any) -> resources.Stored:
@@ -106,20 +115,24 @@ def _stored(row: Any) -> resources.Stored:
 Place = list[Any]
 
 
-def _token(place: Place) -> str:
-    return base64.urlsafe_b64encode(codec.encode(place)).decode("ascii").rstrip("=")
+def _token(wanted: query.Query, place: Place) -> str:
+    return base64.urlsafe_b64encode(codec.encode([wanted.fingerprint, *place])).decode("ascii").rstrip("=")
 
 
-def _place(token: str | None) -> Place | None:
+def _place(wanted: query.Query) -> Place | None:
+    """Where the page goes on, from a token that this server made for this search."""
+    token = wanted.page
     if token is None:
         return None
     try:
         place = codec.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     except (ValueError, codec.NotJson):
         place = None
-    if not isinstance(place, list) or len(place) < 2 or not all(isinstance(part, str | int | float) for part in place):
+    if not isinstance(place, list) or len(place) < 3 or place[0] != wanted.fingerprint:
         raise _foreign_page()
-    return place
+    if not all(isinstance(part, str | int | Decimal) for part in place):
+        raise _foreign_page()
+    return [float(part) if isinstance(part, Decimal) else part for part in place[1:]]
 
 
 def _foreign_page() -> query.BadQuery:

@@ -3,7 +3,8 @@
 The table is the R4 registry (https://hl7.org/fhir/R4/searchparameter-registry.html) for the supported types, with its
 FHIRPath expressions written as paths of JSON names: `component.valueQuantity`, several apart by ` | `, a filter as
 `telecom[system=phone]`. `target` keeps the references to one type (`where(resolve() is Patient)`). A composite has its
-components in `parts`, relative to its path. The rows of the type `Resource` hold for every type.
+components in `parts`, relative to its path. `system` is that of a plain code, which its value set defines. The rows of
+the type `Resource` hold for every type.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from fhir_gateway.search import values
 from profiles import base
 
 Kind = Literal["token", "reference", "date", "string", "quantity", "number", "uri", "composite"]
@@ -48,6 +50,7 @@ class Parameter:
     paths: tuple[ElementPath, ...]
     target: str
     parts: tuple[Part, ...]
+    system: str
     key: int
 
     def beside(self, modifier: str) -> int:
@@ -92,8 +95,9 @@ def _rows() -> dict[str, list[dict[str, str]]]:
 
 
 def checksum() -> int:
-    """The state of the table: an index that was made with another one has to be made again."""
-    return zlib.crc32(_TABLE.read_bytes())
+    """The state of the table and of our addresses: an index made with others has to be made again."""
+    bases = " ".join(sorted(values.own_bases()))
+    return zlib.crc32(_TABLE.read_bytes() + bases.encode())
 
 
 @functools.cache
@@ -109,6 +113,7 @@ def of_type(resource_type: str) -> dict[str, Parameter]:
             paths=tuple(map(_path, row["path"].split(" | "))),
             target=row["target"],
             parts=tuple(_parts(row["parts"])),
+            system=row["system"],
             key=number(resource_type, row["name"]),
         )
         for row in rows

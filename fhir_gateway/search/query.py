@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 from fhir_gateway.search import conditions, parameters
@@ -13,6 +14,10 @@ MAX_COUNT = 1000  # results a page
 
 Total = Literal["none", "estimate", "accurate"]
 Summary = Literal["true", "text", "data", "count", "false"]
+
+#: Parameters that change how the matches are shown and not which they are.
+_VIEW = frozenset({"_count", "_page", "_total", "_summary", "_elements", "_include", "_revinclude", "_format",
+                   "_pretty"})  # fmt: skip
 
 _SUMMARIES = ("true", "text", "data", "count", "false")
 _TOTALS = ("none", "estimate", "accurate")
@@ -64,7 +69,13 @@ class Query:
     includes: tuple[Include, ...] = ()
     reverse_includes: tuple[Include, ...] = ()
     ignored: tuple[str, ...] = ()
-    used: tuple[tuple[str, str], ...] = field(default=())
+    used: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def fingerprint(self) -> int:
+        """What a page token is bound to: the types, the conditions and the order."""
+        asked = [pair for pair in self.used if pair[0].partition(":")[0] not in _VIEW]
+        return zlib.crc32(repr((self.types, asked)).encode())
 
 
 def parse(
@@ -93,6 +104,8 @@ def parse(
             query = replace(query, ignored=(*query.ignored, error.text))
         else:
             used.append((name, value))
+    if query.summary == "text" and (query.includes or query.reverse_includes):
+        raise BadQuery("_summary=text cannot be mixed with _include and _revinclude.")
     return replace(query, used=tuple(used))
 
 
@@ -111,8 +124,11 @@ class _Reader:
         self.known_types = known_types
 
     def take(self, query: Query, name: str, value: str) -> Query:
-        control = _CONTROLS.get(name.partition(":")[0])
+        code, colon, _modifier = name.partition(":")
+        control = _CONTROLS.get(code)
         if control is not None:
+            if colon and code not in ("_include", "_revinclude"):
+                raise BadQuery(f"{code} takes no modifier.", "not-supported")
             return control(self, query, name, value)
         if name in _FORMAT:
             return query
@@ -206,12 +222,14 @@ class _Reader:
 
     def elements(self, query: Query, name: str, value: str) -> Query:
         names = tuple(part.strip().rpartition(".")[2] for part in value.split(",") if part.strip())
-        if not names:
-            raise BadQuery(f"{name} names no element.")
+        if not names or not all(re.fullmatch(r"[A-Za-z]\w*", found, re.ASCII) for found in names):
+            raise BadQuery(f"{name} lists names of elements.")
         return replace(query, elements=(*query.elements, *names))
 
     def sort(self, query: Query, _name: str, value: str) -> Query:
         keys = [self._sort_key(part.strip()) for part in value.split(",") if part.strip()]
+        if not keys:
+            raise BadQuery("_sort names no search parameter.")
         return replace(query, sort=(*query.sort, *keys))
 
     def _sort_key(self, text: str) -> Sort:

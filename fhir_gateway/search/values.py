@@ -67,15 +67,45 @@ def _objects(value: Any) -> Iterable[dict[str, Any]]:
 
 
 _VERSION = re.compile(r"/_history/[^/]+$")
-_TYPE = re.compile(r"[A-Z][A-Za-z]+")
+_LITERAL = re.compile(
+    r"(?:(?P<base>[A-Za-z][A-Za-z0-9+.\-]*://.+)/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})"
+)
+_LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?/fhir", re.IGNORECASE)
+
+#: The addresses whose Type/id are ours: this server's, and the record system's, whose ids it keeps.
+_own_bases: frozenset[str] = frozenset()
+
+
+def know_bases(*bases: str | None) -> None:
+    """Say once, at the start of the process, under which addresses the resources of this store are known."""
+    global _own_bases
+    _own_bases = frozenset(base.rstrip("/") for base in bases if base)
+
+
+def own_bases() -> frozenset[str]:
+    """The addresses under which the resources of this store are known, but for this machine's own."""
+    return _own_bases
 
 
 def split_reference(reference: str) -> tuple[str, str]:
-    """("Patient", "7") of `Patient/7`, of its absolute form and of its versioned form; ("", text) of anything else."""
-    parts = _VERSION.sub("", reference).rsplit("/", 2)
-    if len(parts) >= 2 and _TYPE.fullmatch(parts[-2]):
-        return parts[-2], parts[-1][:MAX_VALUE]
-    return "", reference[:MAX_VALUE]
+    """("Patient", "7") of `Patient/7` and of its absolute and versioned forms under an address that is ours.
+
+    ("", text) of anything else: the same Type/id on another server is another resource (R4 references.html#literal).
+    """
+    literal = _LITERAL.fullmatch(_VERSION.sub("", reference))
+    if literal is None or not _is_own(literal["base"]):
+        return "", reference[:MAX_VALUE]
+    return literal["type"], literal["id"]
+
+
+def _is_own(base: str | None) -> bool:
+    return base is None or base in _own_bases or _LOOPBACK.fullmatch(base) is not None
+
+
+def last_steps(url: str) -> str:
+    """`Patient/7` of any URL that ends so, versioned or not, else ""."""
+    literal = _LITERAL.fullmatch(_VERSION.sub("", url))
+    return f"{literal['type']}/{literal['id']}" if literal else ""
 
 
 def references(node: Any) -> Iterator[tuple[str, str]]:

@@ -21,8 +21,8 @@ _VREAD = statements.Statement(
 _ARRIVED = statements.Statement("SELECT min(rk) FROM resource_version WHERE type = :type AND id = :id")
 _RETIRE = statements.Statement("UPDATE resource_version SET is_current = :no WHERE rk = :rk")
 _INSERT = statements.Statement(
-    "INSERT INTO resource_version (type, id, version, at, is_current, body, received)"
-    " VALUES (:type, :id, :version, :at, :yes, :body, :received) RETURNING rk"
+    "INSERT INTO resource_version (type, id, version, at, is_current, body, received, method, created)"
+    " VALUES (:type, :id, :version, :at, :yes, :body, :received, :method, :created) RETURNING rk"
 )
 
 
@@ -103,11 +103,12 @@ def put(
     received: str | None = None,
     if_version: int | None = None,
     is_new: bool = False,
+    method: str = "PUT",
 ) -> Stored:
     """Store `resource` (with its id) as the next version; a resource that says the same again makes no new version.
 
     `if_version` is the version the writer saw; VersionConflict when it is not the current one any more. `is_new` says
-    that the id has just been made, so that there is nothing to look for.
+    that the id has just been made, so that there is nothing to look for; `method` is what the history tells.
     """
     resource_type, resource_id = resource["resourceType"], resource["id"]
     current = None if is_new else read(unit.connection, resource_type, resource_id)
@@ -117,7 +118,7 @@ def put(
         return current
     version = 1 if current is None else current.version + 1
     body = codec.encode(_stamped(resource, version, unit.now))
-    stored = _next(unit, current, Stored(resource_type, resource_id, version, unit.now, body), received)
+    stored = _next(unit, current, Stored(resource_type, resource_id, version, unit.now, body), received, method)
     search_index.add(unit.connection, stored.rk, resource)
     return stored
 
@@ -132,14 +133,15 @@ def delete(
     if current is None:
         return None
     deletion = Stored(resource_type, resource_id, current.version + 1, unit.now, None)
-    return _next(unit, current, deletion, received)
+    return _next(unit, current, deletion, received, "DELETE")
 
 
-def _next(unit: database.Unit, current: Stored | None, stored: Stored, received: str | None) -> Stored:
+def _next(unit: database.Unit, current: Stored | None, stored: Stored, received: str | None, method: str) -> Stored:
     """Write a version and retire the one before it. VersionConflict when another process was faster."""
     if current is not None:
         _RETIRE.run(unit.connection, rk=current.rk, no=False)
         search_index.remove(unit.connection, current.rk)
+    is_created = stored.body is not None and (current is None or current.body is None)
     try:
         rk = _INSERT.run(
             unit.connection,
@@ -150,12 +152,13 @@ def _next(unit: database.Unit, current: Stored | None, stored: Stored, received:
             yes=True,
             body=stored.body,
             received=received,
+            method=method,
+            created=is_created,
         ).fetchall()[0][0]
     except statements.Duplicate:
         raise errors.VersionConflict from None
-    is_new = current is None or current.body is None
     written = Stored(
-        stored.type, stored.id, stored.version, stored.at, stored.body, is_new and stored.body is not None, True,
+        stored.type, stored.id, stored.version, stored.at, stored.body, is_created, True,
         received is None, rk,
     )  # fmt: skip
     unit.written.append(written)

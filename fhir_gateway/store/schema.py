@@ -37,6 +37,8 @@ resource_version = sa.Table(
     sa.Column("is_current", sa.Boolean, nullable=False),
     sa.Column("body", sa.LargeBinary),
     sa.Column("received", sa.String(36)),
+    sa.Column("method", sa.String(8), nullable=False, server_default="PUT"),
+    sa.Column("created", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("type", "id", "version", name="resource_version_once"),
     sa.Index(
         "resource_current",

@@ -127,7 +127,9 @@ def _of_node(
         node = True  # R4: Patient.deceased.exists() and Patient.deceased != false
     extract, table = _EXTRACT[parameter.kind]
     for value in extract(node):
-        if not parameter.target or value[0] in (parameter.target, ""):
+        if parameter.system and value[0] == "":
+            value = (parameter.system, *value[1:])
+        if not parameter.target or _leads_to(parameter.target, value):
             yield table.name, (parameter.key, *value)
     if parameter.kind == "token":
         for text in values.token_texts(node):
@@ -135,6 +137,11 @@ def _of_node(
     elif parameter.kind == "reference" and isinstance(node, dict) and "identifier" in node:
         for value in values.tokens(node["identifier"]):
             yield schema.index_token.name, (parameter.beside("identifier"), *value)
+
+
+def _leads_to(target: str, value: tuple[Any, ...]) -> bool:
+    """Whether a reference is one to this type, here or on another server."""
+    return value[0] == target or (value[0] == "" and f"/{target}/" in value[1])
 
 
 def _composites(parameter: parameters.Parameter, node: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:

@@ -56,6 +56,9 @@ def upgrade() -> None:
             sqlite_with_rowid=False,
         )
         op.create_index(f"{name}_by_value", name, ["parameter", *by.split(), "rk"])
+    op.add_column("resource_version", sa.Column("method", sa.String(8), nullable=False, server_default="PUT"))
+    op.add_column("resource_version", sa.Column("created", sa.Boolean, nullable=False, server_default=sa.false()))
+    op.execute("UPDATE resource_version SET created = (version = 1)")
     op.create_table("index_state", sa.Column("registry", sa.BigInteger, primary_key=True))
     op.create_table(
         "conditional_create",
@@ -78,8 +81,8 @@ def upgrade() -> None:
         _steer()
 
 
-#: What SQLite's planner is told of a large store (https://www.sqlite.org/fileformat2.html#stat1tab): rows, then rows for
-#: each further column of the index. Without it a probe of one resource reads the index by value, from end to end.
+#: What SQLite's planner is told of a large store (https://www.sqlite.org/fileformat2.html#stat1tab): rows, then rows
+#: for each further column of the index. Without it a probe of one resource reads the index by value, end to end.
 _STATISTICS = {
     ("index_token", "index_token"): "4000000 8 1 1 1",
     ("index_token", "index_token_by_value"): "4000000 40000 2000 1500 1",
