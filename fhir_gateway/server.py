@@ -12,6 +12,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fhir_gateway import app, errors, logs, settings
 
+MAX_HEAD = 65_536  # bytes of a request's line and headers
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
 log = structlog.get_logger()
 
 
@@ -28,10 +31,21 @@ class _Server(uvicorn.Server):
 
 
 def _protocol(header_seconds: float) -> type[HttpToolsProtocol]:
-    """uvicorn's HTTP protocol; it closes a connection whose request head takes longer than `header_seconds`."""
+    """uvicorn's HTTP protocol; it ends a connection whose request head is too large, or takes too long to come."""
 
     class Protocol(HttpToolsProtocol):
-        _clock: asyncio.TimerHandle | None = None
+        _clock: asyncio.TimerHandle | None = None  # runs while a request head is waited for
+        _head = 0  # bytes of it that have come
+
+        def data_received(self, data: bytes) -> None:
+            if self._clock is not None:
+                end = data.find(b"\r\n\r\n")
+                self._head += len(data) if end < 0 else end
+                if self._head > MAX_HEAD:
+                    self.transport.write(_TOO_LARGE)
+                    self.transport.close()
+                    return
+            super().data_received(data)
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -52,6 +66,7 @@ def _protocol(header_seconds: float) -> type[HttpToolsProtocol]:
 
         def _wait_for_head(self) -> None:
             self._clock = self.loop.call_later(header_seconds, self.transport.close)
+            self._head = 0
 
         def _stop_waiting(self) -> None:
             if self._clock is not None:
@@ -66,23 +81,22 @@ def serve(config: settings.Settings) -> int:
     logs.configure()
     listener = _bind(config.server.host, config.server.port)
     application = app.build(config)
-    server = _Server(
-        uvicorn.Config(
-            application,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=max(1, int(config.server.drain_seconds / 2)),
-            timeout_keep_alive=30,
-            http=_protocol(config.rest.header_seconds),
-        )
+    options = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=max(1, int(config.server.drain_seconds / 2)),
+        timeout_keep_alive=30,
+        http=_protocol(config.rest.header_seconds),
     )
+    server = _Server(options)
     try:
-        with contextlib.suppress(
-            SystemExit
-        ):  # uvicorn's way to say that the start failed; the reason stands in `failure`
-            asyncio.run(server.serve([listener]))
+        # SystemExit is uvicorn's way to say that the start failed; the reason stands in `failure`.
+        loop = asyncio.Runner(loop_factory=options.get_loop_factory())
+        with contextlib.suppress(SystemExit), loop as runner:
+            runner.run(server.serve([listener]))
     finally:
         listener.close()
     failure = getattr(application.state, "failure", None)

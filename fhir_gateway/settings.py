@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fhir_gateway import errors
+from fhir_gateway.subscriptions import channel
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -81,6 +82,16 @@ class Subscriptions(_Section):
     hosts: tuple[str, ...] = Field(
         (), description="Hosts (`name` or `name:port`) that a rest-hook may call. Empty: no Subscription can be made."
     )
+
+    @pydantic.field_validator("hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        """An entry that names no host would be a setting without effect."""
+        for host in hosts:
+            if not channel.address(host)[0]:
+                raise ValueError(f"{host!r} is no host and no host:port")
+        return hosts
+
     attempts: int = Field(8, gt=0, description="Failed tries of one notification before its Subscription is in error.")
     backoff_seconds: Seconds = Field(1.0, description="Pause before the second try; it doubles, to 60 s at most.")
     timeout_seconds: Seconds = Field(10.0, description="How long one delivery may take.")

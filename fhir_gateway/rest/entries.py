@@ -126,6 +126,8 @@ def read(ask: Ask, number: int, body: Any) -> Entry:
     if not isinstance(request, dict):
         raise outcomes.bad_request("The entry has no request.", f"{at}.request", code="required")
     method, url = str(request.get("method")), str(request.get("url", ""))
+    if "\x00" in urllib.parse.unquote(url):
+        raise outcomes.bad_request("The url holds the character U+0000.", f"{at}.request.url")
     path, _, query = url.removeprefix(f"{ask.base}/").partition("?")
     try:
         route, parts = ask.table.find(method, path.strip("/"))

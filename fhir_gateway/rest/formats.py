@@ -133,14 +133,23 @@ def convert(body: bytes, wanted: Format) -> bytes:
     return msgspec.json.format(body, indent=2) if wanted.is_pretty else body
 
 
+def not_in_xml() -> outcomes.Refused:
+    """406: the resource holds what XML cannot carry, such as a control character."""
+    text = "The resource holds characters that XML cannot carry; ask for it in JSON."
+    return outcomes.Refused(406, outcomes.Issue("not-supported", text))
+
+
 def response(body: bytes, status: int, headers: Mapping[str, str], wanted: Format = JSON) -> Response:
     """An HTTP response with a resource in the wanted format."""
     return Response(body, status, dict(headers), FHIR_XML if wanted.is_xml else FHIR_JSON)
 
 
 def refusal(resource: codec.Resource, status: int, wanted: Format = JSON, **headers: str) -> Response:
-    """An OperationOutcome as a response."""
-    return response(encode(resource, wanted), status, headers, wanted)
+    """An OperationOutcome as a response; in JSON where XML cannot carry its words."""
+    try:
+        return response(encode(resource, wanted), status, headers, wanted)
+    except xml.NotInXml:
+        return response(encode(resource, JSON), status, headers, JSON)
 
 
 def content(body: bytes) -> tuple[bytes, str] | None:

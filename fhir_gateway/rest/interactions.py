@@ -51,10 +51,10 @@ def _is_known(ask: Ask, stored: resources.Stored) -> bool:
     if since is None:
         return False
     try:
-        moment = email.utils.parsedate_to_datetime(since)
-    except ValueError:
+        moment = email.utils.parsedate_to_datetime(since).timestamp()
+    except (ValueError, OverflowError, TypeError):
         return False  # RFC 9110 13.1.3: a date that is none is as good as no header
-    return stored.at // 1_000_000 <= int(moment.timestamp())
+    return stored.at // 1_000_000 <= int(moment)
 
 
 def no_parameters(ask: Ask) -> None:

@@ -38,7 +38,7 @@ def message(request: Request, body: bytes) -> inbox.Message:
     """The request as it is kept in the inbox."""
     return inbox.Message(
         channel="rest",
-        target=f"{request.method} {request.scope['path']}",
+        target=f"{request.method} {request.scope['path']}".replace("\x00", ""),
         content_type=request.headers.get("content-type", ""),
         body=body,
     )
@@ -52,9 +52,12 @@ def query(request: Request) -> Pairs:
 
 def _decoded(text: bytes) -> Pairs:
     try:
-        return tuple(urllib.parse.parse_qsl(text.decode("utf-8"), keep_blank_values=True, errors="strict"))
+        pairs = tuple(urllib.parse.parse_qsl(text.decode("utf-8"), keep_blank_values=True, errors="strict"))
     except (UnicodeDecodeError, ValueError):
         raise outcomes.bad_request("The parameters are not UTF-8.") from None
+    if b"%00" in text and any("\x00" in name or "\x00" in value for name, value in pairs):
+        raise outcomes.bad_request("A parameter holds the character U+0000.")
+    return pairs
 
 
 def wanted_format(request: Request, pairs: Pairs, path: str) -> formats.Format:

@@ -34,6 +34,7 @@ from fhir_gateway.rest import (
 from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.rest.routes import Body, Does, Route
 from fhir_gateway.store import database, inbox
+from profiles import xml
 
 if TYPE_CHECKING:
     from fhir_gateway.app import Gateway
@@ -104,7 +105,7 @@ class Endpoint:
             if route.body is Body.FORM:
                 wanted = requests.wanted_format(request, ask.pairs, path)
             answer = await perform(route, ask)
-            return name, render.response(ask, answer, wanted)
+            return name, _rendered(ask, answer, wanted)
         except outcomes.Refused as refusal:
             await self._keep_refused(request, body, refusal.status)
             return name, formats.refusal(refusal.resource, refusal.status, wanted, **refusal.headers)
@@ -153,9 +154,21 @@ def _written(unit: database.Unit, route: Route, ask: Ask) -> Answer:
     return answer
 
 
+def _rendered(ask: Ask, answer: Answer, wanted: formats.Format) -> Response:
+    """The answer in the wanted format. What was written is written: its resource is told in JSON where XML cannot."""
+    try:
+        return render.response(ask, answer, wanted)
+    except xml.NotInXml:
+        if answer.written:
+            return render.response(ask, answer, formats.JSON)
+        raise formats.not_in_xml() from None
+
+
 def _path(request: Request) -> str:
-    """The address below /fhir."""
+    """The address below /fhir; 400 for one that no store can look for."""
     path: str = request.scope["path"]
+    if "\x00" in path:
+        raise outcomes.bad_request("The address holds the character U+0000.")
     return path.removeprefix(PREFIX).strip("/")
 
 

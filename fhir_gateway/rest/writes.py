@@ -83,7 +83,7 @@ def put(
     try:
         return resources.put(unit, resource, received=ask.key, if_version=if_version, is_new=is_new, method=method)
     except errors.VersionConflict as error:
-        raise _conflict(if_version, error, at) from None
+        raise _conflict(ask, error, at) from None
 
 
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?.*", re.DOTALL)
@@ -113,11 +113,13 @@ def delete(
     try:
         return resources.delete(unit, resource_type, resource_id, received=ask.key, if_version=if_version)
     except errors.VersionConflict as error:
-        raise _conflict(if_version, error, at) from None
+        raise _conflict(ask, error, at) from None
 
 
-def _conflict(if_version: int | None, error: errors.VersionConflict, at: str) -> outcomes.Refused:
-    return outcomes.Refused(412 if if_version else 409, outcomes.Issue("conflict", error.message, at))
+def _conflict(ask: Ask, error: errors.VersionConflict, at: str) -> outcomes.Refused:
+    """412 where the client named a version, 409 where another was just faster."""
+    status = 409 if ask.headers.get("if-match") is None else 412
+    return outcomes.Refused(status, outcomes.Issue("conflict", error.message, at))
 
 
 def _acceptable(ask: Ask, resource: codec.Resource, at: str) -> None:

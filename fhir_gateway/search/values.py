@@ -18,6 +18,7 @@ MAX_VALUE = 256  # characters of an indexed value
 END_OF_TIME = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 START_OF_TIME = -62_135_596_800_000_000  # 0001-01-01
 UNBOUNDED = 1e300  # a quantity without an upper limit
+_GREATEST = Decimal("1e300")  # the same as a number that is compared with
 
 #: The parts of a HumanName and of an Address that a string parameter on the whole searches.
 _STRING_PARTS = ("text", "family", "given", "prefix", "suffix", "line", "city", "district", "state", "postalCode",
@@ -245,4 +246,4 @@ def _limit(node: Any, otherwise: float) -> float:
 def _number(node: Any) -> float | None:
     if isinstance(node, bool) or not isinstance(node, int | Decimal):
         return None
-    return max(-UNBOUNDED, min(UNBOUNDED, float(node)))
+    return float(max(-_GREATEST, min(_GREATEST, node)))

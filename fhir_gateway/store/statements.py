@@ -13,11 +13,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
-_NAME = re.compile(r"(?<!:):([a-z_]+)")
+_NAME = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 
 
 class Duplicate(Exception):
     """A unique index refused the row: somebody else wrote it first."""
+
+
+def _failures(connection: sa.Connection) -> tuple[type[Exception], ...]:
+    """What the driver raises when the database itself is in trouble."""
+    driver: Any = connection.dialect.loaded_dbapi
+    return driver.OperationalError, driver.InterfaceError
 
 
 class Statement:
@@ -38,7 +44,10 @@ class Statement:
             return raw.execute(self._postgres, values)
         except connection.dialect.loaded_dbapi.IntegrityError as error:
             raise Duplicate from error
-        except connection.dialect.loaded_dbapi.Error as error:
+        except (
+            connection.dialect.loaded_dbapi.OperationalError,
+            connection.dialect.loaded_dbapi.InterfaceError,
+        ) as error:
             raise sa.exc.OperationalError("statement", None, error) from error
 
     def many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -50,5 +59,8 @@ class Statement:
             else:
                 with raw.cursor() as cursor:
                     cursor.executemany(self._postgres, rows)
-        except connection.dialect.loaded_dbapi.Error as error:
+        except (
+            connection.dialect.loaded_dbapi.OperationalError,
+            connection.dialect.loaded_dbapi.InterfaceError,
+        ) as error:
             raise sa.exc.OperationalError("statement", None, error) from error
