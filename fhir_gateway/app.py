@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 import fhir_gateway
 from fhir_gateway import errors, lock, logs, metrics, settings
@@ -204,23 +204,37 @@ async def _stop(config: settings.Settings) -> None:
     workflow.bind(None)
 
 
+class _Application(FastAPI):
+    """The ASGI application. What is below /fhir goes straight to the endpoint: the layers that FastAPI lays around a
+    route take more time than a read, and the endpoint has its own word for each of their cases.
+    """
+
+    endpoint: router.Endpoint | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.endpoint is not None and scope["type"] == "http" and router.is_below(scope["path"]):
+            await self.endpoint(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def build(config: settings.Settings) -> FastAPI:
     """The ASGI application. Its gateway lives as long as its lifespan."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(application: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_application: FastAPI) -> AsyncIterator[None]:
         try:
             async with running(config) as gateway:
                 application.state.gateway = gateway
-                endpoint = router.Endpoint(gateway)
-                application.router.routes.append(Route(router.PREFIX, endpoint))
-                application.mount(router.PREFIX, endpoint)
+                application.endpoint = router.Endpoint(gateway)
                 yield
         except errors.GatewayError as error:
             application.state.failure = error  # uvicorn swallows it; the process says it as one sentence
             raise
 
-    application = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    application = _Application(
+        lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     application.add_exception_handler(HTTPException, router.no_such_route)
     application.add_api_route("/healthz", _healthz, methods=["GET"])
     application.add_api_route("/readyz", _readyz, methods=["GET"])

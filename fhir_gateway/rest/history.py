@@ -39,16 +39,22 @@ def of_system(connection: sa.Connection, ask: Ask) -> Answer:
 def _page(connection: sa.Connection, ask: Ask, path: str, where: tuple[sa.ColumnElement[bool], ...]) -> Answer:
     count, clauses = _parameters(ask)
     selected = (*where, *clauses)
-    statement = sa.select(_version).where(*selected).order_by(_version.c.rk.desc()).limit(count + 1)
+    order = (_version.c.at, _version.c.rk) if where else (_version.c.rk,)
+    statement = sa.select(_version).where(*selected).order_by(*(key.desc() for key in order)).limit(count + 1)
     before = dict(ask.pairs).get("_page")
     if before is not None:
-        statement = statement.where(_version.c.rk < _whole("_page", before))
+        place = [_whole("_page", part) for part in before.split(".")]
+        if len(place) != len(order):
+            raise outcomes.bad_request("_page is no token of this server: follow the next link as it is.")
+        bound = (sa.literal(part, sa.BigInteger) for part in place)
+        statement = statement.where(sa.tuple_(*order) < sa.tuple_(*bound))
     rows = list(connection.execute(statement))
-    following = rows[count - 1].rk if count and len(rows) > count else None
+    last = rows[count - 1] if count and len(rows) > count else None
+    following = None if last is None else ".".join(str(last._mapping[key.name]) for key in order)
     total = len(rows) if before is None and following is None and count else _count(connection, selected)
     links = [{"relation": "self", "url": _url(ask, path, before)}]
     if following is not None:
-        links.append({"relation": "next", "url": _url(ask, path, str(following))})
+        links.append({"relation": "next", "url": _url(ask, path, following)})
     bundle = {
         "resourceType": "Bundle",
         "type": "history",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import email.utils
+import functools
 
 from starlette.responses import Response
 
@@ -20,7 +21,12 @@ def location(ask: Ask, stored: resources.Stored) -> str:
 
 def http_date(micros: int) -> str:
     """An HTTP date."""
-    return email.utils.format_datetime(dt.datetime.fromtimestamp(micros // 1_000_000, tz=dt.UTC), usegmt=True)
+    return _http_date(micros // 1_000_000)
+
+
+@functools.lru_cache(maxsize=256)
+def _http_date(seconds: int) -> str:
+    return email.utils.format_datetime(dt.datetime.fromtimestamp(seconds, tz=dt.UTC), usegmt=True)
 
 
 def preferred(ask: Ask, answer: Answer) -> codec.Resource | bytes | None:

@@ -76,6 +76,11 @@ TABLE = routes.Table(
 PREFIX = "/fhir"
 
 
+def is_below(path: str) -> bool:
+    """Whether an address belongs to the endpoint."""
+    return path.startswith(PREFIX) and path[len(PREFIX) : len(PREFIX) + 1] in ("", "/")
+
+
 class Endpoint:
     """The FHIR endpoint as an ASGI application."""
 

@@ -16,8 +16,8 @@ Clause = sa.ColumnElement[bool]
 
 _version = schema.resource_version
 
-#: Written as in the partial indexes: SQLite uses one only for the very same expression.
-IS_CURRENT: Clause = sa.literal_column("resource_version.is_current", sa.Boolean)
+#: The version is the newest of its resource.
+IS_CURRENT: Clause = _version.c.is_current.is_(True)
 
 _APPROXIMATE = 0.1  # R4 recommends ten per cent for `ap`
 _DAY = 86_400_000_000  # microseconds

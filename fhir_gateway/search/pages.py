@@ -23,6 +23,7 @@ FEW = 1000  # a condition with at most so many matches leads the search
 
 _version = schema.resource_version
 _COLUMNS = (_version.c.rk, _version.c.type, _version.c.id, _version.c.version, _version.c.at, _version.c.body)
+_AT: sa.ColumnElement[int] = sa.type_coerce(_version.c.at, sa.BigInteger)
 _RK: sa.ColumnElement[int] = sa.type_coerce(_version.c.rk, sa.BigInteger)
 
 
@@ -252,13 +253,14 @@ def _order(wanted: query.Query, place: Place | None, *, is_few: bool) -> _ByColu
     if is_walk and not sort and lead is not None and lead.table is not None:
         return _ByWalk(lead.table, 0, False, lead)
     last = bool(sort and sort[0].descending and sort[0].parameter is None)
-    return _ByColumns((*((_key(key), key.descending) for key in sort), (_RK, last)))
+    keys = [(_key(key), key.descending) for key in sort] or [(_AT, False)]
+    return _ByColumns((*keys, (_RK, last)))
 
 
 def _key(sort: query.Sort) -> sa.ColumnElement[Any]:
     """The value that a version is sorted by; one without any comes last in both directions."""
     if sort.parameter is None:
-        return _version.c.at if sort.name == "_lastUpdated" else _version.c.id
+        return _AT if sort.name == "_lastUpdated" else _version.c.id
     table = conditions.TABLES[sort.parameter.kind]
     by_value = next(index for index in table.indexes if index.name == f"{table.name}_by_value")
     column = table.c[[c.name for c in by_value.columns][1]]

@@ -55,7 +55,7 @@ class Parameter:
 
     def beside(self, modifier: str) -> int:
         """The number of a second index of the same element: `text` of a token, `identifier` of a reference."""
-        return number(self.type, f"{self.name}:{modifier}")
+        return _beside(self.type, self.name, modifier)
 
     @property
     def targets(self) -> frozenset[str]:
@@ -69,6 +69,11 @@ class Parameter:
 def number(resource_type: str, name: str) -> int:
     """The number of a parameter in the index tables: the same in every version and on every machine."""
     return zlib.crc32(f"{resource_type}.{name}".encode()) >> 1
+
+
+@functools.cache
+def _beside(resource_type: str, name: str, modifier: str) -> int:
+    return number(resource_type, f"{name}:{modifier}")
 
 
 def _path(text: str) -> ElementPath:
@@ -120,15 +125,18 @@ def of_type(resource_type: str) -> dict[str, Parameter]:
     }
 
 
-def walk(node: Any, path: ElementPath) -> Iterator[Any]:
+def walk(node: Any, path: ElementPath) -> list[Any]:
     """Every value at a path of a resource, arrays walked through."""
-    if not path:
-        yield node
-        return
-    (name, member, wanted), rest = path[0], path[1:]
-    value = node.get(name) if isinstance(node, dict) else None
-    if value is None:
-        return
-    for item in value if isinstance(value, list) else (value,):
-        if not member or (isinstance(item, dict) and item.get(member) == wanted):
-            yield from walk(item, rest)
+    nodes = [node]
+    for name, member, wanted in path:
+        found: list[Any] = []
+        for inner in nodes:
+            value = inner.get(name) if isinstance(inner, dict) else None
+            if isinstance(value, list):
+                found += value
+            elif value is not None:
+                found.append(value)
+        nodes = [item for item in found if isinstance(item, dict) and item.get(member) == wanted] if member else found
+        if not nodes:
+            break
+    return nodes

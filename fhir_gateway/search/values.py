@@ -38,17 +38,20 @@ def at(resource: Any, path: str) -> Iterator[Any]:
             yield item
 
 
-def tokens(node: Any) -> Iterator[tuple[str, str]]:
+def tokens(node: Any) -> list[tuple[str, str]]:
     """(system, code) of a Coding, CodeableConcept, Identifier, ContactPoint, code, id or boolean."""
+    if isinstance(node, str):
+        return [("", node[:MAX_VALUE])]
     if isinstance(node, dict):
+        found = []
         for coding in _objects(node["coding"]) if "coding" in node else (node,):
             code, system = coding.get("code", coding.get("value")), coding.get("system")
             if isinstance(code, str):
-                yield system[:MAX_VALUE] if isinstance(system, str) else "", code[:MAX_VALUE]
-    elif isinstance(node, bool):
-        yield "", "true" if node else "false"
-    elif isinstance(node, str | int | Decimal):
-        yield "", str(node)[:MAX_VALUE]
+                found.append((system[:MAX_VALUE] if isinstance(system, str) else "", code[:MAX_VALUE]))
+        return found
+    if isinstance(node, bool):
+        return [("", "true" if node else "false")]
+    return [("", str(node)[:MAX_VALUE])] if isinstance(node, int | Decimal) else []
 
 
 def token_texts(node: Any) -> Iterator[str]:
@@ -109,12 +112,11 @@ def last_steps(url: str) -> str:
     return f"{literal['type']}/{literal['id']}" if literal else ""
 
 
-def references(node: Any) -> Iterator[tuple[str, str]]:
+def references(node: Any) -> list[tuple[str, str]]:
     """(type, id) of a Reference; ("", url) of one that leads elsewhere, and of a canonical."""
     if isinstance(node, dict):
         node = node.get("reference")
-    if isinstance(node, str):
-        yield split_reference(node)
+    return [split_reference(node)] if isinstance(node, str) else []
 
 
 def dates(node: Any) -> Iterator[tuple[int, int]]:

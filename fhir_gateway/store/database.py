@@ -1,7 +1,7 @@
 """The connection to SQLite or PostgreSQL, and the one writer thread with group commit.
 
-Many requests wait for one commit: each runs inside a savepoint of its own, so that one which fails takes none of its
-neighbours with it, and none is answered before the shared commit is durable.
+Many requests wait for one commit. One that fails takes none of its neighbours with it: they are done again, each inside
+a savepoint of its own. None is answered before the shared commit is durable.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 GROUP_LIMIT = 64  # requests that share one commit
 BUSY_TIMEOUT = 30_000  # milliseconds a SQLite connection waits for the other writer
+CACHE = 32_768  # KiB of pages that a SQLite connection keeps
+CHECKPOINT = 8_000  # pages of the write-ahead log (32 MiB) that are carried into the database file at once
 CLASH_ATTEMPTS = 4  # how often work is tried alone when the database chose it as the victim of a deadlock
 
 
@@ -63,7 +65,14 @@ def sqlite_url(path: Path) -> str:
 
 def prepare_sqlite_connection(connection: Any) -> None:
     """The settings that make an acknowledged commit survive a power cut (WAL with synchronous=FULL)."""
-    for pragma in (f"busy_timeout={BUSY_TIMEOUT}", "foreign_keys=ON", "journal_mode=WAL", "synchronous=FULL"):
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT}",
+        "foreign_keys=ON",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        f"cache_size=-{CACHE}",
+        f"wal_autocheckpoint={CHECKPOINT}",
+    ):
         connection.execute(f"PRAGMA {pragma}")
     # DBOS asks for unixepoch('subsec') on Python >= 3.12, which SQLite knows from 3.42 on: give it to older ones.
     connection.create_function("unixepoch", 1, lambda _modifier: int(time.time() * 1000) / 1000)
@@ -228,33 +237,40 @@ class Database:
             if group:
                 self._commit(group)
 
-    def _commit(self, group: list[_Job], attempt: int = 1) -> None:
-        """One transaction for the group; after a clash with another process each job again, alone."""
+    def _commit(self, group: list[_Job], *, is_guarded: bool = False, attempt: int = 1) -> None:
+        """One transaction for the group.
+
+        The first time nothing guards the jobs from one another: mostly none fails. When one does, all are done again,
+        each inside a savepoint of its own. After a clash with another process each job is done again alone.
+        """
+        is_alone = len(group) == 1
         try:
             with self._writer.connect() as connection, connection.begin():
                 try:
                     for job in group:
-                        self._do(job, connection, alone=len(group) == 1)
+                        self._do(job, connection, is_guarded=is_guarded)
                     search_index.flush(connection)
                 finally:
                     search_index.forget(connection)
         except _Undone:
-            pass
+            if not is_alone:
+                self._commit(group, is_guarded=True, attempt=attempt)
+                return
         except sa.exc.SQLAlchemyError as error:
             if _is_clash(error) and attempt < CLASH_ATTEMPTS:
                 for job in group:
-                    self._commit([job], attempt + 1)
+                    self._commit([job], attempt=attempt + 1)
                 return
             for job in group:
                 job.error = _unavailable(error)
         _tell(group)
 
-    def _do(self, job: _Job, connection: sa.Connection, *, alone: bool) -> None:
-        """Run a job inside a savepoint, so that one which fails takes none of its neighbours with it."""
+    def _do(self, job: _Job, connection: sa.Connection, *, is_guarded: bool) -> None:
+        """Run a job. What it raises undoes its savepoint, or the whole transaction where it has none."""
         unit = job.unit = Unit(connection, now_micros())
         job.error = None
         noted = search_index.noted(connection)
-        if not alone:
+        if is_guarded:
             _SAVE.run(connection)
         try:
             job.result = job.work(unit)
@@ -264,11 +280,11 @@ class Database:
             raise  # the database itself is in trouble: the whole group fails
         except BaseException as error:  # noqa: BLE001 - the caller gets it, whatever it is
             job.error = error
-            if alone:
+            if not is_guarded:
                 raise _Undone from None
             _BACK.run(connection)
             search_index.back_to(connection, noted)
-        if not alone:
+        if is_guarded:
             _RELEASE.run(connection)
 
 
@@ -293,7 +309,7 @@ def _tell_all(jobs: list[_Job]) -> None:
 
 
 class _Undone(Exception):
-    """The only job of a transaction failed: roll it back."""
+    """A job without a savepoint failed: roll the transaction back."""
 
 
 def _is_clash(error: Exception) -> bool:

@@ -12,7 +12,8 @@ from fhir_gateway import errors
 from fhir_gateway.store import codec, database, search_index, statements
 
 _READ = statements.Statement(
-    "SELECT rk, version, at, body, received FROM resource_version WHERE type = :type AND id = :id AND is_current"
+    "SELECT rk, version, at, body, received FROM resource_version"
+    " WHERE type = :type AND id = :id ORDER BY version DESC LIMIT 1"
 )
 _VREAD = statements.Statement(
     "SELECT rk, version, at, body, received FROM resource_version"

@@ -21,7 +21,13 @@ received = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.Column("status", sa.Integer, nullable=False),
     sa.Column("answer", sa.LargeBinary),
-    sa.Index("received_by_content", "sha256", "target"),
+    sa.Index(
+        "received_by_content",
+        "sha256",
+        "target",
+        sqlite_where=sa.text("answer IS NOT NULL"),
+        postgresql_where=sa.text("answer IS NOT NULL"),
+    ),
     sa.Index("received_by_time", "at"),
 )
 
@@ -40,23 +46,7 @@ resource_version = sa.Table(
     sa.Column("method", sa.String(8), nullable=False, server_default="PUT"),
     sa.Column("created", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("type", "id", "version", name="resource_version_once"),
-    sa.Index(
-        "resource_current",
-        "type",
-        "id",
-        unique=True,
-        sqlite_where=sa.text("is_current"),
-        postgresql_where=sa.text("is_current"),
-    ),
-    sa.Index(
-        "resource_current_by_time",
-        "type",
-        "at",
-        "rk",
-        sqlite_where=sa.text("is_current"),
-        postgresql_where=sa.text("is_current"),
-    ),
-    sa.Index("resource_by_type", "type", "rk"),
+    sa.Index("resource_by_time", "type", "at", "rk"),
 )
 
 

@@ -7,7 +7,7 @@ writes has to `flush` first; `search/pages.py` and `store/search.py` do.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,14 +19,16 @@ from fhir_gateway.store import codec, schema, statements
 log = structlog.get_logger()
 
 _REINDEX_BATCH = 500  # resources a commit when the whole index is made again
-_EXTRACT = {
-    "token": (values.tokens, schema.index_token),
-    "uri": (values.uris, schema.index_token),
-    "reference": (values.references, schema.index_reference),
-    "date": (values.dates, schema.index_date),
-    "string": (values.strings, schema.index_string),
-    "quantity": (values.quantities, schema.index_quantity),
-    "number": (values.numbers, schema.index_quantity),
+_TOKENS, _STRINGS = schema.index_token.name, schema.index_string.name
+
+_EXTRACT: dict[parameters.Kind, tuple[Callable[[Any], Iterable[tuple[Any, ...]]], str]] = {
+    "token": (values.tokens, _TOKENS),
+    "uri": (values.uris, _TOKENS),
+    "reference": (values.references, schema.index_reference.name),
+    "date": (values.dates, schema.index_date.name),
+    "string": (values.strings, _STRINGS),
+    "quantity": (values.quantities, schema.index_quantity.name),
+    "number": (values.numbers, schema.index_quantity.name),
 }
 
 
@@ -48,7 +50,7 @@ _DELETES = {
 #: Where a connection keeps the index rows that are not written yet.
 _PENDING = "index rows"
 
-Pending = list[tuple[str, tuple[Any, ...]]]
+Pending = list["Row"]
 
 
 def add(connection: sa.Connection, rk: int, resource: codec.Resource) -> None:
@@ -107,36 +109,41 @@ def _by_element(resource_type: str) -> dict[str, tuple[Extractor, ...]]:
     return {name: tuple(extractors) for name, extractors in found.items()}
 
 
-def _rows(resource: codec.Resource) -> Iterator[tuple[str, tuple[Any, ...]]]:
+Row = tuple[str, tuple[Any, ...]]
+
+
+def _rows(resource: codec.Resource) -> list[Row]:
+    """Table and values (without the key of the version) of each index row of a resource."""
     by_element = _by_element(resource["resourceType"])
+    rows: list[Row] = []
     for name in ("", *resource):
         for parameter, path in by_element.get(name, ()):
             for node in parameters.walk(resource, path):
-                yield from _of_node(parameter, path, node)
+                _add_node(rows, parameter, path, node)
     if resource["resourceType"] == "Patient" and not resource.keys() & {"deceasedBoolean", "deceasedDateTime"}:
-        yield schema.index_token.name, (parameters.of_type("Patient")["deceased"].key, "", "false")
+        rows.append((schema.index_token.name, (parameters.of_type("Patient")["deceased"].key, "", "false")))
+    return rows
 
 
-def _of_node(
-    parameter: parameters.Parameter, path: parameters.ElementPath, node: Any
-) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    if parameter.kind == "composite":
-        yield from _composites(parameter, node)
+def _add_node(rows: list[Row], parameter: parameters.Parameter, path: parameters.ElementPath, node: Any) -> None:
+    kind = parameter.kind
+    if kind == "composite":
+        rows += _composites(parameter, node)
         return
     if parameter.name == "deceased" and path[-1][0] == "deceasedDateTime":
         node = True  # R4: Patient.deceased.exists() and Patient.deceased != false
-    extract, table = _EXTRACT[parameter.kind]
+    extract, table = _EXTRACT[kind]
     for value in extract(node):
         if parameter.system and value[0] == "":
             value = (parameter.system, *value[1:])
         if not parameter.target or _leads_to(parameter.target, value):
-            yield table.name, (parameter.key, *value)
-    if parameter.kind == "token":
-        for text in values.token_texts(node):
-            yield schema.index_string.name, (parameter.beside("text"), text, text)
-    elif parameter.kind == "reference" and isinstance(node, dict) and "identifier" in node:
-        for value in values.tokens(node["identifier"]):
-            yield schema.index_token.name, (parameter.beside("identifier"), *value)
+            rows.append((table, (parameter.key, *value)))
+    if isinstance(node, dict):
+        if kind == "token":
+            rows += [(_STRINGS, (parameter.beside("text"), text, text)) for text in values.token_texts(node)]
+        elif kind == "reference" and "identifier" in node:
+            key = parameter.beside("identifier")
+            rows += [(_TOKENS, (key, *value)) for value in values.tokens(node["identifier"])]
 
 
 def _leads_to(target: str, value: tuple[Any, ...]) -> bool:
@@ -144,7 +151,7 @@ def _leads_to(target: str, value: tuple[Any, ...]) -> bool:
     return value[0] == target or (value[0] == "" and f"/{target}/" in value[1])
 
 
-def _composites(parameter: parameters.Parameter, node: Any) -> Iterator[tuple[str, tuple[Any, ...]]]:
+def _composites(parameter: parameters.Parameter, node: Any) -> Iterator[Row]:
     """One row for each pair of a code (always the first component) and a value beside it."""
     first, second = parameter.parts
     codes = [code for path in first.paths for item in parameters.walk(node, path) for code in values.tokens(item)]

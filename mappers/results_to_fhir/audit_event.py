@@ -23,7 +23,7 @@ def build(
     return {
         "resourceType": "AuditEvent",
         "id": identifier,
-        "type": links.coding("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest", "RESTful Operation"),
+        "type": links.coding("http://terminology.hl7.org/CodeSystem/audit-event-type", "rest"),
         "subtype": [links.coding("http://hl7.org/fhir/restful-interaction", interaction)],
         "action": action,
         "recorded": recorded,

@@ -247,9 +247,9 @@ def test_the_migrations_make_the_schema(url: str) -> None:
         }
         assert wanted <= made
         partial = connection.execute(
-            sa.text("SELECT sql FROM sqlite_master WHERE name = 'resource_current'")
+            sa.text("SELECT sql FROM sqlite_master WHERE name = 'received_by_content'")
         ).scalar_one()
-        assert re.search(r"UNIQUE INDEX .* WHERE is_current$", partial)
+        assert re.search(r"INDEX .* WHERE answer IS NOT NULL$", partial)
     engine.dispose()
 
 

@@ -26,11 +26,15 @@ import typer.main
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from fhir_gateway import cli, settings
+from fhir_gateway import cli, server, settings
+from fhir_gateway.rest import document, patch, router
+from fhir_gateway.rest import types as resource_types
+from fhir_gateway.search import includes, pages, parameters, query, values
 from mappers import fhir_names
 from mappers.results_to_fhir import released
 from pipeline import flow
 from pipeline.evaluation import cases
+from profiles import base
 from terminology import tables
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +70,15 @@ def prose(page: Path) -> str:
 
 def of_page(page: Path) -> str:
     return str(page.relative_to(ROOT))
+
+
+def tables_below(page: Path, heading: str) -> list[list[list[str]]]:
+    """The cells of the tables below a heading, up to the next heading, without the first row of each."""
+    (text,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", prose(page), re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^\|.*\n\|[-:|]+\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    return [
+        [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in body.splitlines()] for body in found
+    ]
 
 
 # --- docs/configuration.md ---------------------------------------------------------------------------------------
@@ -140,6 +153,53 @@ def test_the_example_configuration_is_accepted(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.toml"
         path.write_text(example, "utf-8")
         settings.load(path)
+
+
+# --- docs/fhir-endpoint.md ---------------------------------------------------------------------------------------
+
+ENDPOINT = ROOT / "docs" / "fhir-endpoint.md"
+
+
+def test_every_interaction_is_documented_and_no_other() -> None:
+    told = [(names.split(",")[0], request) for names, request, _answers in tables_below(ENDPOINT, "Interactions")[0]]
+    served = [
+        (route.name, f"`{route.method} {route.path.translate({ord('{'): '[', ord('}'): ']'}) or '[base]'}`")
+        for route in router.TABLE.routes
+    ]
+    assert sorted(told) == sorted(served)
+
+
+def test_every_resource_type_is_documented_and_no_other() -> None:
+    (groups,) = tables_below(ENDPOINT, "Resource types")
+    told = [name for _group, names in groups for name in re.findall(r"`(\w+)`", names)]
+    assert sorted(told) == sorted(resource_types.SUPPORTED)
+
+
+def test_every_kind_of_search_parameter_is_documented_and_no_other() -> None:
+    kinds, _controls = tables_below(ENDPOINT, "Search")
+    assert sorted(row[0].strip("`") for row in kinds) == sorted(typing.get_args(parameters.Kind))
+
+
+@pytest.mark.parametrize("row", tables_below(ENDPOINT, "Limits")[0], ids=lambda row: row[0])
+def test_a_limit_has_its_default(row: list[str]) -> None:
+    assert row[1] == _default(keys()[row[0].strip("`")])
+
+
+def test_the_fixed_limits_are_right() -> None:
+    text = prose(ENDPOINT)
+    for limit in (
+        f"{base.MAX_DEPTH} objects within each other",
+        f"{query.MAX_COUNT:,} results a page",
+        f"{server.MAX_HEAD // 1024} KiB",
+        f"Up to {base.MAX_FAULTS} errors",
+        f"first {values.MAX_VALUE} characters",
+        f"up to {includes.ROUNDS} rounds. At most {includes.LIMIT:,} resources",
+        f"matches at most {pages.FEW:,} |",
+        f"up to {pages.COUNTED:,}, else",
+        f"at most {document.MAX_RESOURCES:,} resources, as a document",
+        f"at most {patch.MAX_OPERATIONS:,} operations",
+    ):
+        assert limit in text
 
 
 # --- commands ----------------------------------------------------------------------------------------------------
@@ -347,3 +407,20 @@ def test_the_tutorial(tmp_path: Path) -> None:
     assert {i["implicated"][0]["display"] for i in issues if "implicated" in i} == {"Ibuprofen", "Metformin"}
     assert [item["productOrService"]["coding"][0]["code"] for item in claims[0]["item"]] == ["03000"]
     assert claims[0]["status"] == "active"
+
+
+@needs_shell
+def test_the_requests_of_the_endpoint_page(tmp_path: Path) -> None:
+    with gateway(tmp_path) as address:
+        told = run_steps("docs/fhir-endpoint.md", address, tmp_path)
+        (patient,) = read(address, "Patient")
+        history = read(address, f"Patient/{patient['id']}/_history")
+    assert '"family":"Beispiel"' in told.split("\n")[0]
+    assert told.split("\n")[0].endswith("}200")
+    assert told.count('"status":"201 Created"') == 2
+    assert "1 [('match', 'Observation'), ('include', 'Encounter')]" in told
+    assert "['PATCH', 'POST']" in told
+    assert patient["name"] == [{"family": "Muster", "given": ["Kim"]}]
+    assert patient["gender"] == "female"
+    assert [version["meta"]["versionId"] for version in history] == ["3", "2", "1"]
+    assert '"expression":["Patient.gender"]' in told

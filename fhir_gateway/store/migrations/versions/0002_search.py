@@ -76,7 +76,14 @@ def upgrade() -> None:
         sa.Column("at", sa.BigInteger, nullable=False),
     )
     op.create_index("notification_by_subscription", "notification", ["subscription", "number"])
-    op.create_index("resource_by_type", "resource_version", ["type", "rk"])
+    op.drop_index("resource_current", "resource_version")
+    op.drop_index("resource_current_by_time", "resource_version")
+    op.create_index("resource_by_time", "resource_version", ["type", "at", "rk"])
+    op.drop_index("received_by_content", "received")
+    answered = sa.text("answer IS NOT NULL")
+    op.create_index(
+        "received_by_content", "received", ["sha256", "target"], sqlite_where=answered, postgresql_where=answered
+    )
     if op.get_bind().dialect.name == "sqlite":
         _steer()
 
@@ -96,10 +103,8 @@ _STATISTICS = {
     ("index_quantity", "index_quantity_by_value"): "1000000 40000 400 400 400 1",
     ("index_composite", "index_composite"): "1000000 3 1 1 1 1 1 1",
     ("index_composite", "index_composite_by_value"): "1000000 40000 2000 400 100 100 1",
-    ("resource_version", "resource_current"): "1000000 40000 1",
-    ("resource_version", "resource_current_by_time"): "1000000 40000 1 1",
+    ("resource_version", "resource_by_time"): "1000000 40000 1 1",
     ("resource_version", "sqlite_autoindex_resource_version_1"): "1000000 40000 2 1",
-    ("resource_version", "resource_by_type"): "1000000 40000 1",
 }
 
 

@@ -1,0 +1,34 @@
+"""A store whose commits are noted, and an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fhir_gateway.store import database
+from fhir_gateway.subscriptions import matching
+from tests.unit.subscriptions import helpers
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A migrated SQLite file."""
+    found = database.sqlite_url(tmp_path / "gateway.sqlite")
+    database.migrate(found)
+    return found
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[database.Database]:
+    """An open store."""
+    opened = database.Database(url, before_commit=matching.Notes())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[helpers.Endpoint]:
+    """A server that answers 200."""
+    yield from helpers.endpoints()
