@@ -31,14 +31,14 @@ from fhir_gateway.search import parameters
 from fhir_gateway.store import database, resources, search_index
 
 SIZES = (10_000, 200_000)
-PATIENTS = 2_000
+ENCOUNTERS = 4  # of each patient, whatever the size of the store: what a search finds does not grow with it
 READY_SECONDS = 60.0
 
 Json = dict[str, Any]
 
 
-def encounter(number: int) -> Json:
-    """An invented encounter; ten of them for each patient, one in fifty still in progress."""
+def encounter(number: int, patients: int = 10) -> Json:
+    """An invented encounter of one of so many patients, one in fifty still in progress."""
     day = f"20{10 + number % 16:02}-{1 + number % 12:02}-{1 + number % 28:02}"
     return {
         "resourceType": "Encounter",
@@ -46,7 +46,7 @@ def encounter(number: int) -> Json:
         "status": "in-progress" if number % 50 == 0 else "finished",
         "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "AMB"},
         "type": [{"coding": [{"system": "http://fhir.de/CodeSystem/Kontaktebene", "code": "einrichtungskontakt"}]}],
-        "subject": {"reference": f"Patient/p{number % PATIENTS}"},
+        "subject": {"reference": f"Patient/p{number % patients}"},
         "period": {"start": f"{day}T09:00:00+01:00", "end": f"{day}T09:20:00+01:00"},
         "serviceProvider": {"reference": "Organization/o1"},
     }
@@ -85,11 +85,11 @@ def transaction(number: int, port: int) -> bytes:
 
 
 SEARCHES: dict[str, Callable[[int], str]] = {
-    "identifier": lambda n: f"identifier=urn:example:fall%7CF{n % 9000}",
-    "subject": lambda n: f"subject=Patient/p{n % PATIENTS}",
-    "patient, status and date": lambda n: f"patient=p{n % PATIENTS}&status=finished&date=ge2015",
+    "identifier": lambda n: f"identifier=urn:example:fall%7CF{5000 + n % 5000}",
+    "subject": lambda n: f"subject=Patient/p{n % 2000}",
+    "patient, status and date": lambda n: f"patient=p{n % 2000}&status=finished&date=ge2015",
     "status, newest 20": lambda _n: "status=finished&_sort=-date&_count=20",
-    "chained: patient.name": lambda n: f"patient.family=Probe{n % PATIENTS}&_count=20",
+    "chained: patient.name": lambda n: f"patient.family:exact=Probe{n % 2000}",
     "last 50 changed": lambda _n: "_sort=-_lastUpdated",
 }
 
@@ -149,7 +149,7 @@ def gateway(folder: Path, url: str | None, count: int, cores: set[int] | None) -
                         stdout=log,
                         stderr=log,
                         preexec_fn=_pinned(cores),
-                    )  # fmt: skip
+                    )
                 )
             _wait(f"http://127.0.0.1:{port}/readyz")
         yield Server("gateway", processes, ports)
@@ -194,10 +194,12 @@ def fill(url: str, total: int) -> float:
     engine.dispose()
     store = database.Database(url)
     begun = time.process_time()
-    made = [patient(number) for number in range(min(PATIENTS, total // 5))]
+    patients = total // (ENCOUNTERS + 1)
+    made = [patient(number) for number in range(patients)]
     for start in range(0, total, 500):
         batch = [
-            made[n] if n < len(made) else {**encounter(n), "id": f"e{n}"} for n in range(start, min(start + 500, total))
+            made[n] if n < patients else {**encounter(n - patients, patients), "id": f"e{n}"}
+            for n in range(start, min(start + 500, total))
         ]
         store.submit(lambda unit, batch=batch: [resources.put(unit, r, is_new=True) for r in batch]).result()  # type: ignore[misc]
     used = time.process_time() - begun

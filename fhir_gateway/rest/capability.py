@@ -53,7 +53,12 @@ def statement(table: Table, base: str) -> codec.Resource:
         "implementation": {"description": "fhir-gateway", "url": base},
         "fhirVersion": "4.0.1",
         "format": ["application/fhir+json", "application/fhir+xml", "json", "xml"],
-        "patchFormat": [formats.JSON_PATCH, "application/fhir+json", "application/fhir+xml"],
+        "patchFormat": [
+            formats.JSON_PATCH,
+            "application/fhir+json",
+            "application/fhir+xml",
+            *sorted(formats.MERGE_PATCHES),
+        ],
         "rest": [
             {
                 "mode": "server",

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from fhir_gateway.rest import outcomes
 from fhir_gateway.rest.ask import Answer, Ask
-from fhir_gateway.search import query, values
+from fhir_gateway.search import pages, query, values
 from fhir_gateway.store import codec, resources, schema
 
 _version = schema.resource_version
@@ -39,7 +39,7 @@ def of_system(connection: sa.Connection, ask: Ask) -> Answer:
 def _page(connection: sa.Connection, ask: Ask, path: str, where: tuple[sa.ColumnElement[bool], ...]) -> Answer:
     count, clauses = _parameters(ask)
     selected = (*where, *clauses)
-    order = (_version.c.at, _version.c.rk) if where else (_version.c.rk,)
+    order = (_version.c.at, _version.c.rk) if len(where) == 1 else (_version.c.rk,)
     statement = sa.select(_version).where(*selected).order_by(*(key.desc() for key in order)).limit(count + 1)
     before = dict(ask.pairs).get("_page")
     if before is not None:
@@ -51,25 +51,30 @@ def _page(connection: sa.Connection, ask: Ask, path: str, where: tuple[sa.Column
     rows = list(connection.execute(statement))
     last = rows[count - 1] if count and len(rows) > count else None
     following = None if last is None else ".".join(str(last._mapping[key.name]) for key in order)
-    total = len(rows) if before is None and following is None and count else _count(connection, selected)
+    is_whole = before is None and following is None
     links = [{"relation": "self", "url": _url(ask, path, before)}]
     if following is not None:
         links.append({"relation": "next", "url": _url(ask, path, following)})
-    bundle = {
+    bundle: codec.Resource = {
         "resourceType": "Bundle",
         "type": "history",
-        "total": total,
         "link": links,
         "entry": [_entry(ask, row) for row in rows[:count]],
     }
+    total = len(rows) if is_whole and count else _count(connection, selected)
+    if total is not None:
+        bundle["total"] = total
     if not bundle["entry"]:
         del bundle["entry"]
     seen = dict.fromkeys(f"{row.type}/{row.id}" for row in rows[:count])
     return Answer(200, resource=bundle, seen=tuple(seen))
 
 
-def _count(connection: sa.Connection, where: tuple[sa.ColumnElement[bool], ...]) -> int:
-    return connection.execute(sa.select(sa.func.count()).select_from(_version).where(*where)).scalar_one()
+def _count(connection: sa.Connection, where: tuple[sa.ColumnElement[bool], ...]) -> int | None:
+    """How many versions there are, if not so many that counting takes longer than the page."""
+    some = sa.select(_version.c.rk).where(*where).limit(pages.COUNTED + 1).subquery()
+    counted = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+    return counted if counted <= pages.COUNTED else None
 
 
 def _parameters(ask: Ask) -> tuple[int, list[sa.ColumnElement[bool]]]:

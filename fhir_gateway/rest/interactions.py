@@ -125,7 +125,7 @@ def _patched(unit: database.Unit, ask: Ask, current: resources.Stored) -> Answer
     except patch.CannotPatch as error:
         raise outcomes.Refused(error.status, outcomes.Issue(error.code, error.text, error.expression)) from None
     try:
-        writes.check(resource, current.type)
+        writes.check(ask, resource, current.type)
     except outcomes.Refused as refusal:
         raise outcomes.Refused(422, *refusal.issues) from None
     return Answer(200, writes.put(unit, ask, resource, if_version=current.version, method="PATCH"), written=True)

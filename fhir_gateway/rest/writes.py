@@ -30,9 +30,7 @@ def checked(ask: Ask) -> Ask:
     if resource_type in types.READ_ONLY:
         issue = outcomes.Issue("not-supported", f"Only the gateway itself writes {resource_type}.", at)
         raise outcomes.Refused(405, issue, Allow="GET, HEAD")
-    check(resource, at)
-    if ask.gateway.settings.profiles.enforce:
-        _check_profiles(ask.gateway.profiles, resource, at)
+    check(ask, resource, at)
     return ask
 
 
@@ -44,13 +42,15 @@ def _check_profiles(installed: validation.Profiles, resource: codec.Resource, at
         raise outcomes.Refused(422, *(outcomes.Issue(f.code, f.text, f.expression, f.severity) for f in faults))
 
 
-def check(resource: Any, at: str) -> None:
-    """Refuse a resource that is no R4, with 400 and every fault."""
+def check(ask: Ask, resource: Any, at: str) -> None:
+    """Refuse a resource that is no R4 (400, every fault), and where it is enforced one against its profile (422)."""
     faults = base.faults(resource, at=at)
     if any(fault.severity == "error" for fault in faults):
         raise outcomes.Refused(
             400, *(outcomes.Issue(fault.code, fault.text, fault.expression, fault.severity) for fault in faults)
         )
+    if ask.gateway.settings.profiles.enforce:
+        _check_profiles(ask.gateway.profiles, resource, at)
 
 
 def with_id_of_address(ask: Ask) -> Ask:
@@ -76,7 +76,7 @@ def put(
     """Store a checked resource as its next version. 412 when it is not at `if_version`, 409 when another was faster."""
     at = ask.at or resource["resourceType"]
     rules.check(unit.connection, resource, at, is_new=is_new)
-    if b"?" in ask.message.body:
+    if any(sign in ask.message.body for sign in _QUESTION_MARKS):
         _no_conditions(resource, at)
     if resource["resourceType"] == "Subscription":
         _acceptable(ask, resource, at)
@@ -85,6 +85,9 @@ def put(
     except errors.VersionConflict as error:
         raise _conflict(ask, error, at) from None
 
+
+#: How a question mark may stand in JSON or XML: without any of these there is no conditional reference.
+_QUESTION_MARKS = (b"?", b"\\u003", b"&#")
 
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?.*", re.DOTALL)
 

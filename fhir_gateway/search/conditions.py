@@ -190,11 +190,12 @@ def _reference(parameter: parameters.Parameter, text: str, target: str, base_url
     found_type, found_id = values.split_reference(value)
     if not found_type and "/" not in value:
         found_id = value
-    wanted = target or found_type or parameter.target
+    wanted = target or found_type or ("" if "/" in value else parameter.target)
     if target and found_type not in ("", target):
         raise BadValue(f"{parameter.name}:{target} names a resource of another type.")
     clause = table.c.target_id == found_id
-    return sa.and_(clause, table.c.target_type == wanted) if wanted else clause
+    is_foreign = not found_type and "/" in value
+    return sa.and_(clause, table.c.target_type == wanted) if wanted and not is_foreign else clause
 
 
 _DATE_PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.+)", re.DOTALL)

@@ -18,7 +18,7 @@ from sqlalchemy.sql.util import ClauseAdapter
 from fhir_gateway.search import conditions, query, values
 from fhir_gateway.store import codec, resources, schema, search_index
 
-COUNTED = 5000  # resources of a type up to which they are counted without being asked to
+COUNTED = 1000  # resources of a type up to which they are counted without being asked to
 FEW = 1000  # a condition with at most so many matches leads the search
 
 _version = schema.resource_version

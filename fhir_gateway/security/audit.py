@@ -17,15 +17,19 @@ def wrote(unit: database.Unit, device: str, stored: Sequence[resources.Stored]) 
     """One AuditEvent for what a request changed, in the same commit."""
     changed = [version for version in stored if version.changed]
     if changed:
-        action = "C" if all(version.created for version in changed) else "U"
-        entities = [f"{version.type}/{version.id}" for version in changed]
-        _put(
-            unit,
-            "transaction" if len(changed) > 1 else {"C": "create", "U": "update"}[action],
-            action,
-            entities,
-            device,
-        )
+        actions = {_action(version) for version in changed}
+        action = actions.pop() if len(actions) == 1 else "U"
+        interaction = "transaction" if len(changed) > 1 else _INTERACTIONS[action]
+        _put(unit, interaction, action, [version.reference for version in changed], device)
+
+
+_INTERACTIONS = {"C": "create", "U": "update", "D": "delete"}
+
+
+def _action(version: resources.Stored) -> str:
+    if version.body is None:
+        return "D"
+    return "C" if version.created else "U"
 
 
 def did(unit: database.Unit, device: str, interaction: str, entities: Sequence[str], agent: str | None = None) -> None:
