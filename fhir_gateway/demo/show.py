@@ -206,8 +206,8 @@ def _check_writable(path: Path | None) -> None:
 
 
 def _wait(console: Console, gateway: gateway_process.Gateway) -> None:
-    _line(console, f"Das Gateway läuft weiter unter {gateway.address}/fhir. Ende mit Strg-C.", style="bold")
     try:
+        _line(console, f"Das Gateway läuft weiter unter {gateway.address}/fhir. Ende mit Strg-C.", style="bold")
         while True:
             gateway_process.check_alive(gateway)
             time.sleep(gateway_process.POLL_SECONDS)
