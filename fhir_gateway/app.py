@@ -107,7 +107,7 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
     async with contextlib.AsyncExitStack() as stack:
         url = database_url(config)
         is_worker = config.server.role == "all"
-        values.know_bases(config.server.base_url, config.ehr.base_url if config.ehr else None)
+        values.know_bases(config.server.base_url, config.ehr.base_url if config.ehr else None, port=config.server.port)
         if is_worker:
             stack.enter_context(_only_worker(config, url))
             await asyncio.to_thread(_prepare, url)
@@ -255,6 +255,8 @@ async def _readyz(request: Request) -> Response:
         await gateway.database.read(lambda connection: connection.execute(sa.text("SELECT 1")))
     except (sa.exc.SQLAlchemyError, errors.StoreUnavailable):
         return JSONResponse({"status": "the database does not answer"}, 503)
+    if not gateway.database.is_writing:
+        return JSONResponse({"status": "the writer has ended"}, 503)
     return JSONResponse({"status": "ready"})
 
 

@@ -64,7 +64,7 @@ def statement(table: Table, base: str) -> codec.Resource:
                 "mode": "server",
                 "resource": [_resource(table, resource_type) for resource_type in sorted(types.SUPPORTED)],
                 "interaction": [{"code": code} for code in _OF_SYSTEM if code in names],
-                "searchParam": list(_COLUMNS),
+                "searchParam": [*_COLUMNS, *({"name": p.name, "type": p.kind} for p in parameters.of_every_type())],
             }
         ],
     }

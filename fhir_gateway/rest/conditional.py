@@ -29,7 +29,7 @@ _ATTEMPTS = 10  # how often a race about one condition is run again before the c
 
 def pairs(text: str) -> Pairs:
     """The parameters of a condition, e.g. `identifier=system|value`."""
-    return tuple(urllib.parse.parse_qsl(text.removeprefix("?").replace("%00", ""), keep_blank_values=True))
+    return tuple(urllib.parse.parse_qsl(text.removeprefix("?"), keep_blank_values=True))
 
 
 def parse(ask: Ask, resource_type: str, condition: Pairs) -> query.Query:

@@ -37,7 +37,7 @@ def persisted(unit: database.Unit, ask: Ask) -> Answer:
 
 def _persist(ask: Ask) -> bool:
     given = [value for name, value in ask.pairs if name == "persist"]
-    for parameter in (ask.body or {}).get("parameter", []):
+    for parameter in values.at(ask.body, "parameter"):
         if isinstance(parameter, dict) and parameter.get("name") == "persist":
             given.append("true" if parameter.get("valueBoolean") is True else "false")
     return given[-1:] == ["true"]

@@ -10,7 +10,7 @@ from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.runs import register, release, trigger
 from fhir_gateway.search import values
 from fhir_gateway.security import audit
-from fhir_gateway.store import codec, database, resources
+from fhir_gateway.store import codec, database, resources, turns
 
 POLL_SECONDS = 1  # what Retry-After tells a client that polls
 
@@ -88,6 +88,10 @@ def release_composition(unit: database.Unit, ask: Ask) -> Answer:
         raise outcomes.not_found("Composition", ask.id)
     if not composition.is_own:
         raise outcomes.rule("Only a draft of this gateway can be released.", "Composition")
+    encounter = values.split_reference(composition.resource["encounter"]["reference"])[1]
+    turns.take(unit, encounter)
+    composition = resources.present(unit.connection, "Composition", ask.id)
+    assert composition is not None
     _may_release(unit.connection, practitioner)
     if ask.if_match not in (None, composition.version) and composition.resource["status"] == "preliminary":
         text = f"The draft is at version {composition.version} now; read it again before it is released."
@@ -96,7 +100,6 @@ def release_composition(unit: database.Unit, ask: Ask) -> Answer:
         released = release.release(unit, composition.resource, practitioner, resources.instant(unit.now))
     except release.NotReleasable as error:
         raise outcomes.rule(error.message, "Composition.status") from None
-    encounter = values.split_reference(composition.resource["encounter"]["reference"])[1]
     trigger.deliver_again(unit, ask.gateway, encounter)
     audit.did(unit, ask.gateway.device, "operation", [version.reference for version in released], practitioner)
     return Answer(200, resources.present(unit.connection, "Composition", ask.id), written=True)
@@ -105,8 +108,7 @@ def release_composition(unit: database.Unit, ask: Ask) -> Answer:
 def _practitioner(parameters: codec.Resource) -> str:
     if parameters.get("resourceType") != "Parameters":
         raise outcomes.bad_request("The body is a Parameters resource.", "Parameters", code="structure")
-    given = parameters.get("parameter", [])
-    for parameter in given if isinstance(given, list) else ():
+    for parameter in values.at(parameters, "parameter"):
         if isinstance(parameter, dict) and parameter.get("name") == "practitioner":
             for reference in values.at(parameter, "valueReference.reference"):
                 found = values.split_reference(str(reference))

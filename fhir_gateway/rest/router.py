@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hmac
 import time
 import urllib.parse
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import sqlalchemy as sa
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -75,6 +78,10 @@ TABLE = routes.Table(
 #: Where the endpoint stands on the server.
 PREFIX = "/fhir"
 
+LARGE = 100_000  # bytes of a body that takes so long to read that it is done beside the event loop
+
+T = TypeVar("T")
+
 
 def is_below(path: str) -> bool:
     """Whether an address belongs to the endpoint."""
@@ -106,17 +113,17 @@ class Endpoint:
             name = route.name
             if route.body is not Body.NONE or request.method in ("POST", "PUT", "PATCH"):
                 body = await requests.read_body(request, self.gateway.settings.rest)
-            ask = requests.ask(self.gateway, TABLE, request, route, parts, body)
+            ask = await _beside(body, requests.ask, self.gateway, TABLE, request, route, parts, body)
             if route.body is Body.FORM:
                 wanted = requests.wanted_format(request, ask.pairs, path)
             answer = await perform(route, ask)
-            return name, _rendered(ask, answer, wanted)
+            return name, await _beside(body, _rendered, ask, answer, wanted)
         except outcomes.Refused as refusal:
             await self._keep_refused(request, body, refusal.status)
             return name, formats.refusal(refusal.resource, refusal.status, wanted, **refusal.headers)
-        except errors.StoreUnavailable as error:
+        except (errors.StoreUnavailable, sa.exc.OperationalError, sa.exc.InterfaceError) as error:
             log.error("store unavailable", interaction=name, cause=type(error.__cause__).__name__)
-            issue = outcomes.Issue("transient", error.message)
+            issue = outcomes.Issue("transient", errors.StoreUnavailable().message)
             return name, formats.refusal(outcomes.outcome(issue), 503, wanted, **{"Retry-After": "5"})
         except Exception as error:  # noqa: BLE001 - the last resort: say nothing of the content
             log.error("unexpected error", interaction=name, error=type(error).__name__, at=errors.place(error))
@@ -127,16 +134,26 @@ class Endpoint:
         """Everything received is kept, also what was refused; a search by POST is a question, not a message."""
         if body and not request.scope["path"].endswith("/_search"):
             message = requests.message(request, body)
-            await self.gateway.database.write(lambda unit: inbox.keep(unit, message, status=status))
+            try:
+                await self.gateway.database.write(lambda unit: inbox.keep(unit, message, status=status))
+            except errors.StoreUnavailable:
+                log.error("a refused request could not be kept", status=status)
+
+
+async def _beside(body: bytes, work: Callable[..., T], *arguments: Any) -> T:
+    """What `work` gives; for a large body in a thread, so that the others do not wait for it."""
+    if len(body) <= LARGE:
+        return work(*arguments)
+    return await asyncio.to_thread(work, *arguments)
 
 
 async def perform(route: Route, ask: Ask) -> Answer:
     """What the interaction answers, done in the way that the table says; what was read is audited."""
     store = ask.gateway.database
     if route.prepare is not None:
-        ask = route.prepare(ask)
+        ask = await _beside(ask.message.body, route.prepare, ask)
     if route.does is Does.ANSWER:
-        answer = route.answers(ask)
+        answer = await _beside(ask.message.body, route.answers, ask)
     elif route.does is Does.READ_ONE:
         answer = await store.read_one(lambda connection: route.reads(connection, ask))
     elif route.does is Does.READ:
@@ -192,6 +209,10 @@ def _came_to_this_host(gateway: Gateway, request: Request) -> None:
     if not _is_ours(requests.host(request), gateway.settings.server.base_url or ""):
         text = "The Host header names another host than this one."
         raise outcomes.Refused(421, outcomes.Issue("security", text))
+    origin = request.headers.get("origin")
+    if origin is not None and not _is_ours(origin.partition("//")[2], gateway.settings.server.base_url or ""):
+        text = "Without a bearer token no page of another site may call this gateway."
+        raise outcomes.Refused(403, outcomes.Issue("security", text))
 
 
 @functools.lru_cache(maxsize=64)

@@ -6,6 +6,7 @@ each entry means is decided first, so that references between entries can be wri
 
 from __future__ import annotations
 
+import asyncio
 import re
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,8 @@ _DOCUMENTS = frozenset({"DocumentReference", "Media"})
 
 _CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)")
 _LINK = re.compile(r"(?<=[\"'])urn:uuid:[0-9a-fA-F-]{36}(?=[\"'])")
+
+MAX_ROUNDS = 16  # conditional references to what conditional references stand in, and so on
 
 #: JSON names of elements that may hold the fullUrl of another entry (R4: Reference, uri, url and the narrative).
 _LINKS = frozenset({"reference", "url", "uri", "valueUri", "valueUrl"})
@@ -48,7 +51,7 @@ class _Write:
 
 async def transaction(ask: Ask, bodies: list[Any]) -> Answer:
     """Every entry checked, then all of them in one commit."""
-    checked = _checked(ask, bodies)
+    checked = await asyncio.to_thread(_checked, ask, bodies)
     return await ask.gateway.database.write(lambda unit: _store(unit, ask, checked))
 
 
@@ -74,7 +77,7 @@ def _store(unit: database.Unit, ask: Ask, asked: list[Entry]) -> Answer:
     )
     if is_document:
         again = inbox.answer_again(unit.connection, ask.message)
-        if again is not None and _still_there(unit, again):
+        if again is not None and _still_stands(unit, asked, again):
             inbox.keep(unit, ask.message, status=200, key=ask.key)
             return Answer(200, resource=codec.decode(again))
     answers = _answers(unit, asked)
@@ -87,11 +90,20 @@ def _store(unit: database.Unit, ask: Ask, asked: list[Entry]) -> Answer:
     return Answer(200, resource=bundle, seen=tuple(dict.fromkeys(r for a in answers.values() for r in a.seen)))
 
 
-def _still_there(unit: database.Unit, answer: bytes) -> bool:
-    for entry in codec.decode(answer).get("entry", []):
-        location = entry["response"].get("location")
-        reference = values.last_steps(location) if location else ""
-        if reference and resources.present(unit.connection, *reference.split("/")) is None:
+def _still_stands(unit: database.Unit, asked: list[Entry], answer: bytes) -> bool:
+    """Whether the stored answer is still true: what was created exists, what was updated is at that version.
+
+    Deletions, patches and reads are done again: done twice, they come to the same.
+    """
+    for entry, told in zip(asked, codec.decode(answer).get("entry", []), strict=False):
+        location = told["response"].get("location", "")
+        reference = values.last_steps(location)
+        if entry.route.method not in ("POST", "PUT") or not reference:
+            return False
+        current = resources.present(unit.connection, *reference.split("/"))
+        if current is None:
+            return False
+        if entry.route.method == "PUT" and not location.endswith(f"/_history/{current.version}"):
             return False
     return True
 
@@ -186,16 +198,14 @@ def _put(unit: database.Unit, entry: Entry) -> _Write:
 
 
 def _known(puts: list[_Write]) -> dict[str, str]:
-    """fullUrl -> reference (R4 bundle.html#references); also the relative form of the fullUrl of something new."""
-    known: dict[str, str] = {}
-    for write in puts:
-        url = write.entry.full_url
-        if url:
-            known[url] = write.reference
-            own = values.last_steps(url)
-            if write.entry.route.method == "POST" and own.startswith(f"{write.entry.ask.type}/"):
-                known.setdefault(own, write.reference)
-    return known
+    """fullUrl -> reference (R4 bundle.html#references)."""
+    return {write.entry.full_url: write.reference for write in puts if write.entry.full_url}
+
+
+def _base(full_url: str | None) -> str:
+    """The service base of a RESTful fullUrl, with its slash; "" of any other."""
+    own = values.last_steps(full_url or "")
+    return (full_url or "").removesuffix(own) if own else ""
 
 
 def _check_urns(puts: list[_Write], known: Mapping[str, str]) -> None:
@@ -203,7 +213,7 @@ def _check_urns(puts: list[_Write], known: Mapping[str, str]) -> None:
     issues = [
         outcomes.Issue("not-found", "No entry of the transaction has this urn as its fullUrl.", expression)
         for write in puts
-        if write.existing is None
+        if write.existing is None and write.entry.ask.type != "Bundle"
         for expression, reference in _references(write.resource, f"{write.entry.at}.resource")
         if reference.startswith("urn:") and reference not in known
     ]
@@ -214,6 +224,7 @@ def _check_urns(puts: list[_Write], known: Mapping[str, str]) -> None:
 def _put_all(unit: database.Unit, puts: list[_Write], known: Mapping[str, str], answers: dict[int, Answer]) -> None:
     """Store what is created and updated. What refers by a condition waits for what it may mean."""
     stored: dict[str, resources.Stored] = {}
+    rounds = 0
     waiting = sorted((write for write in puts if write.existing is None), key=lambda write: not write.is_first)
     while waiting:
         later: list[_Write] = []
@@ -231,7 +242,8 @@ def _put_all(unit: database.Unit, puts: list[_Write], known: Mapping[str, str], 
             stored[write.reference] = writes.put(
                 unit, ask, resource, if_version=ask.if_match, is_new=write.is_new, method=write.entry.route.method
             )
-        if refusal is not None and len(later) == len(waiting):
+        rounds += 1
+        if refusal is not None and (len(later) == len(waiting) or rounds > MAX_ROUNDS):
             raise refusal
         waiting = later
     told: set[str] = set()
@@ -245,12 +257,17 @@ def _put_all(unit: database.Unit, puts: list[_Write], known: Mapping[str, str], 
 def _resolved(unit: database.Unit, write: _Write, known: Mapping[str, str]) -> codec.Resource:
     """The resource with its references written out. Refused (412) for a condition that means none, or more than one."""
 
+    base = _base(write.entry.full_url)
+
     def reference(text: str, at: str) -> str:
-        if text in known:
-            return known[text]
+        for url in (text, f"{base}{text}"):  # a relative reference is relative to the entry that it stands in
+            if url in known:
+                return known[url]
         condition = _CONDITIONAL.fullmatch(text)
         return _meant(unit, write.entry.ask, condition[1], condition[2], at) if condition else text
 
+    if write.entry.ask.type == "Bundle":
+        return write.resource  # its references are among its own entries
     resource: codec.Resource = _rewritten(write.resource, f"{write.entry.at}.resource", reference, known)
     return resource
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from fhir_gateway.rest import outcomes, types
 from fhir_gateway.rest.ask import Answer, Ask
+from fhir_gateway.search import values
 from fhir_gateway.store import codec, resources
 from profiles import base, validation
 
@@ -59,7 +60,7 @@ class _Parameters:
             self._take(name, value)
         body = ask.body
         if isinstance(body, dict) and body.get("resourceType") == "Parameters":
-            for parameter in body.get("parameter", []):
+            for parameter in values.at(body, "parameter"):
                 if isinstance(parameter, dict):
                     self._take(str(parameter.get("name")), _value(parameter))
         elif body is not None:

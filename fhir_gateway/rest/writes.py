@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import Any
 
@@ -76,8 +75,7 @@ def put(
     """Store a checked resource as its next version. 412 when it is not at `if_version`, 409 when another was faster."""
     at = ask.at or resource["resourceType"]
     rules.check(unit.connection, resource, at, is_new=is_new)
-    if any(sign in ask.message.body for sign in _QUESTION_MARKS):
-        _no_conditions(resource, at)
+    _no_conditions(resource, at)
     if resource["resourceType"] == "Subscription":
         _acceptable(ask, resource, at)
     try:
@@ -85,9 +83,6 @@ def put(
     except errors.VersionConflict as error:
         raise _conflict(ask, error, at) from None
 
-
-#: How a question mark may stand in JSON or XML: without any of these there is no conditional reference.
-_QUESTION_MARKS = (b"?", b"\\u003", b"&#")
 
 _CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?.*", re.DOTALL)
 
@@ -143,8 +138,3 @@ def settle(unit: database.Unit, ask: Ask) -> None:
     if brought:
         audit.wrote(unit, ask.gateway.device, brought)
         trigger.stored(unit, ask.gateway, [version for version in brought if version.body is not None])
-
-
-def with_body(ask: Ask, resource: codec.Resource) -> Ask:
-    """The same request with another resource."""
-    return dataclasses.replace(ask, body=resource)

@@ -37,14 +37,15 @@ def release(unit: database.Unit, composition: codec.Resource, practitioner: str,
 
 def _belonging(unit: database.Unit, composition: codec.Resource) -> list[codec.Resource]:
     """What the Provenance of the Composition's run names beside it, and the summary for the patient."""
-    stored = resources.read(unit.connection, "Provenance", released.provenance_id(composition))
-    if stored is None or stored.body is None:
+    stored = resources.present(unit.connection, "Provenance", released.provenance_id(composition))
+    if stored is None or not stored.is_own:
         return []
     own = f"Composition/{composition['id']}"
     references = dict.fromkeys(t["reference"] for t in stored.resource["target"] if t["reference"] != own)
     encounter = composition["encounter"]["reference"].split("/")
     for summary in search.by_reference(unit.connection, "Composition", "encounter", *encounter):
-        if summary.id != composition["id"] and summary.resource["status"] == "preliminary":
+        is_ours = summary.is_own and released.is_produced(summary.resource)
+        if is_ours and summary.id != composition["id"] and summary.resource["status"] == "preliminary":
             references[f"Composition/{summary.id}"] = None
-    found = (resources.read(unit.connection, *reference.split("/")) for reference in references)
-    return [version.resource for version in found if version is not None and version.body is not None]
+    found = (resources.present(unit.connection, *reference.split("/")) for reference in references)
+    return [version.resource for version in found if version is not None and version.is_own]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from fhir_gateway.runs import encounters, register
 from fhir_gateway.search import values
-from fhir_gateway.store import codec, database, resources, search
+from fhir_gateway.store import codec, database, resources, search, turns
 
 if TYPE_CHECKING:
     from fhir_gateway.app import Gateway
@@ -45,6 +45,7 @@ def start(unit: database.Unit, gateway: Gateway, encounter: str, new_sources: tu
 
     Its Task's focus is the first new one. It waits when nobody knows the encounter.
     """
+    turns.take(unit, encounter)
     sources = sources_of(unit.connection, encounter, gateway)
     exists = resources.present(unit.connection, "Encounter", encounter)
     is_known = exists is not None or gateway.settings.ehr is not None

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fhir_gateway.runs import register
 from fhir_gateway.search import values
 from fhir_gateway.security import audit
-from fhir_gateway.store import codec, database, resources
+from fhir_gateway.store import codec, database, resources, turns
 from fhir_gateway.store import search as store_search
 from mappers.results_to_fhir import bundle, composition, links, released
 from pipeline import consultation, results
@@ -64,6 +64,7 @@ def for_delivery(connection: sa.Connection, gateway: Gateway, run: register.Run)
         for note in results_of
         if note["resourceType"] == "Composition"
         for stored in store_search.by_reference(connection, "Provenance", "target", "Composition", note["id"])
+        if stored.is_own
     ]
     unique = {bundle.reference(resource): resource for resource in (*results_of, *provenances)}
     ordered = sorted(unique.values(), key=lambda resource: _DELIVERY_ORDER.index(resource["resourceType"]))
@@ -80,6 +81,7 @@ def store(unit: database.Unit, gateway: Gateway, run: register.Run, made: list[c
 
     Raises Superseded when a newer run has been started meanwhile: what it writes must not be overwritten.
     """
+    turns.take(unit, run.encounter)
     if register.is_superseded(unit.connection, run) or register.get(unit.connection, run.id).status == "cancelled":
         raise Superseded
     versions: list[resources.Stored] = []
@@ -107,8 +109,8 @@ def _withdrawn(resource: codec.Resource) -> codec.Resource | None:
 
 def _with_first_times(connection: sa.Connection, resource: codec.Resource) -> codec.Resource:
     """A repeat of the same content keeps the time of its first writing, and a released result its release."""
-    stored = resources.read(connection, resource["resourceType"], resource["id"])
-    if stored is None or stored.body is None:
+    stored = resources.present(connection, resource["resourceType"], resource["id"])
+    if stored is None or not stored.is_own:
         return resource
     old = stored.resource
     if released.is_released(old):

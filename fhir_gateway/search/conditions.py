@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 import sqlalchemy as sa
+from sqlalchemy.sql.util import ClauseAdapter
 
 from fhir_gateway.search import parameters, values
 from fhir_gateway.store import schema
@@ -45,7 +46,8 @@ class Filter:
         """The condition for the version whose key is `rk`."""
         if self.table is None:
             return self.clause
-        found = sa.exists().where(self.table.c.rk == rk, self.clause)
+        rows = self.table.alias()  # the query around it may read the same table
+        found = sa.exists().where(rows.c.rk == rk, ClauseAdapter(rows).traverse(self.clause))
         return sa.not_(found) if self.negated else found
 
     def keys(self) -> sa.Select[tuple[int]] | None:
@@ -156,13 +158,27 @@ def _missing(parameter: parameters.Parameter, texts: Sequence[str]) -> Filter:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """The parts of a value at separators that no backslash stands before."""
-    return re.split(rf"(?<!\\){re.escape(separator)}", text)
+    """The parts of a value at separators that no backslash escapes."""
+    parts, start, is_escaped = list[str](), 0, False
+    for index, char in enumerate(text):
+        if is_escaped:
+            is_escaped = False
+        elif char == "\\":
+            is_escaped = True
+        elif char == separator:
+            parts.append(text[start:index])
+            start = index + 1
+    return [*parts, text[start:]]
 
 
 def _plain(text: str) -> str:
     """The value without its escapes."""
-    return re.sub(r"\\([\\,|$])", r"\1", text)[: values.MAX_VALUE]
+    return re.sub(r"\\([\\,|$])", r"\1", text)
+
+
+def _key(text: str) -> str:
+    """The value as it stands in the index."""
+    return values.key(_plain(text))
 
 
 def _token(text: str) -> Clause:
@@ -171,16 +187,16 @@ def _token(text: str) -> Clause:
     if len(parts) > 2:
         raise BadValue("A token is code, system|code, system| or |code.")
     if len(parts) == 1:
-        return table.c.code == _plain(text)
-    system, code = map(_plain, parts)
+        return table.c.code == _key(text)
+    system, code = map(_key, parts)
     if not code:
         return table.c.system == system
     return sa.and_(table.c.code == code, table.c.system == system)
 
 
 def _uri(_parameter: parameters.Parameter, modifier: str, text: str) -> Clause:
-    table, value = schema.index_token, _plain(text)
-    return _starts_with(table.c.code, value) if modifier == "below" else table.c.code == value
+    table = schema.index_token
+    return _starts_with(table.c.code, _plain(text)) if modifier == "below" else table.c.code == _key(text)
 
 
 def _reference(parameter: parameters.Parameter, text: str, target: str, base_url: str) -> Clause:
@@ -189,7 +205,7 @@ def _reference(parameter: parameters.Parameter, text: str, target: str, base_url
         value = value.removeprefix(f"{base_url}/")
     found_type, found_id = values.split_reference(value)
     if not found_type and "/" not in value:
-        found_id = value
+        found_id = values.key(value)
     wanted = target or found_type or ("" if "/" in value else parameter.target)
     if target and found_type not in ("", target):
         raise BadValue(f"{parameter.name}:{target} names a resource of another type.")
@@ -248,7 +264,7 @@ def _compare(
 def _string(_parameter: parameters.Parameter, modifier: str, text: str) -> Clause:
     table, value = schema.index_string, _plain(text)
     if modifier == "exact":
-        return sa.and_(table.c.value == values.folded(value), table.c.written == value)
+        return sa.and_(table.c.value == values.folded(value), table.c.written == values.key(value))
     if modifier == "contains":
         return table.c.value.contains(values.folded(value), autoescape=True)
     return _starts_with(table.c.value, values.folded(value))
@@ -289,7 +305,7 @@ def _quantity(parameter: parameters.Parameter, _modifier: str, text: str) -> Cla
     parts = _split(text, "|")
     clauses = [_amount(parameter.name, parts[0], table.c.low, table.c.high)]
     if len(parts) == 3:
-        system, code = map(_plain, parts[1:])
+        system, code = map(_key, parts[1:])
         clauses += [table.c.system == system] if system else []
         clauses += [table.c.code == code if system else sa.or_(table.c.code == code, table.c.unit == code)]
     elif len(parts) != 1:
@@ -304,13 +320,13 @@ def _composite(parameter: parameters.Parameter, _modifier: str, text: str) -> Cl
     if len(components) != 2:
         raise BadValue(f"The value of {parameter.name} has two components, code$value.")
     first = _split(components[0], "|")
-    clauses = [table.c.code == _plain(first[-1])] + ([table.c.system == _plain(first[0])] if len(first) == 2 else [])
+    clauses = [table.c.code == _key(first[-1])] + ([table.c.system == _key(first[0])] if len(first) == 2 else [])
     kind, value = parameter.parts[1].kind, components[1]
     if kind == "quantity":
         number, *unit = _split(value, "|")
         clauses.append(_amount(parameter.name, number, table.c.low, table.c.high))
-        clauses += [table.c.value_system == _plain(unit[0])] if unit and unit[0] else []
-        clauses += [table.c.value_code == _plain(unit[1])] if len(unit) > 1 else []
+        clauses += [table.c.value_system == _key(unit[0])] if unit and unit[0] else []
+        clauses += [table.c.value_code == _key(unit[1])] if len(unit) > 1 else []
     elif kind == "date":
         prefix, low, high = _date(parameter.name, value)
         clauses.append(_compare(prefix, table.c.low, table.c.high, low, high, _margin(low, high)))
@@ -322,8 +338,8 @@ def _composite(parameter: parameters.Parameter, _modifier: str, text: str) -> Cl
         clauses += [table.c.value_system == found_type] if found_type else []
     else:
         second = _split(value, "|")
-        clauses.append(table.c.value_code == _plain(second[-1]))
-        clauses += [table.c.value_system == _plain(second[0])] if len(second) == 2 else []
+        clauses.append(table.c.value_code == _key(second[-1]))
+        clauses += [table.c.value_system == _key(second[0])] if len(second) == 2 else []
     return sa.and_(*clauses)
 
 

@@ -54,7 +54,7 @@ def _forward(
             for path in parameter.paths:
                 for node in parameters.walk(resource, path):
                     asked.update(values.references(node))
-    for target_type, target_id in sorted(asked):
+    for target_type, target_id in sorted(asked)[: LIMIT + 1]:
         if target_type and include.target in (None, target_type) and len(target_id) <= 64:
             stored = resources.present(connection, target_type, target_id)
             if stored is not None:

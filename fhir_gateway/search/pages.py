@@ -131,9 +131,16 @@ def _place(wanted: query.Query) -> Place | None:
         place = None
     if not isinstance(place, list) or len(place) < 3 or place[0] != wanted.fingerprint:
         raise _foreign_page()
-    if not all(isinstance(part, str | int | Decimal) for part in place):
-        raise _foreign_page()
     return [float(part) if isinstance(part, Decimal) else part for part in place[1:]]
+
+
+def _bound(value: Any, key: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """A value of a token, if it is one that the key can have."""
+    kind = key.type.python_type
+    is_one = isinstance(value, int | float) and not isinstance(value, bool) if kind is float else type(value) is kind
+    if not is_one or (isinstance(value, int) and abs(value) >= 2**63):
+        raise _foreign_page()
+    return sa.literal(value, key.type)
 
 
 def _foreign_page() -> query.BadQuery:
@@ -154,7 +161,9 @@ class _ByColumns:
         if place is not None:
             if len(place) != len(self.keys) + 1 or place[0] != "sorted":
                 raise _foreign_page()
-            statement = statement.where(self._after(place[1:]))
+            statement = statement.where(
+                self._after([_bound(v, k) for v, (k, _d) in zip(place[1:], self.keys, strict=True)])
+            )
         ordered = [key.desc() if descending else key.asc() for key, descending in self.keys]
         return list(connection.execute(statement.order_by(*ordered).limit(limit)))
 
@@ -184,8 +193,7 @@ class _ByWalk:
 
     @property
     def _by(self) -> list[sa.Column[Any]]:
-        by_value = next(index for index in self.table.indexes if index.name == f"{self.table.name}_by_value")
-        return [self.table.c[column.name] for column in by_value.columns if column.name != "parameter"]
+        return _by_value(self.table)
 
     def rows(self, connection: sa.Connection, wanted: query.Query, place: Place | None) -> list[Any]:
         if place is not None and place[0] not in ("walk", "without"):
@@ -200,19 +208,20 @@ class _ByWalk:
         return found
 
     def _with_value(self, connection: sa.Connection, wanted: query.Query, place: Place | None, limit: int) -> list[Any]:
-        """Rows of the index belong to current resources of one type: nothing but the other conditions is probed."""
+        """Rows of the index belong to resources of one type: the other conditions are probed for each."""
         by = self._by
         others = [condition for condition in wanted.filters if condition is not self.lead]
         mine = self.lead.clause if self.lead is not None else self.table.c.parameter == self.parameter
         statement = (
             sa.select(*_COLUMNS, *(column.label(f"key{number}") for number, column in enumerate(by)))
             .select_from(self.table.join(_version, _version.c.rk == self.table.c.rk))
-            .where(mine, *(condition.holds(self.table.c.rk) for condition in others), self._is_first(mine))
+            .where(mine, conditions.IS_CURRENT, _version.c.body.is_not(None))
+            .where(*(condition.holds(self.table.c.rk) for condition in others), self._is_first(mine))
         )
         if place is not None:
             if len(place) != len(by) + 1:
                 raise _foreign_page()
-            bound = [sa.literal(value, column.type) for value, column in zip(place[1:], by, strict=True)]
+            bound = [_bound(value, column) for value, column in zip(place[1:], by, strict=True)]
             here, there = sa.tuple_(*by), sa.tuple_(*bound)
             statement = statement.where(here < there if self.descending else here > there)
         ordered = [column.desc() if self.descending else column.asc() for column in by]
@@ -221,7 +230,7 @@ class _ByWalk:
     def _is_first(self, mine: conditions.Clause) -> conditions.Clause:
         """Of several rows of one resource the one that it is sorted by."""
         other = self.table.alias()
-        values_of = [column for column in self._by if column.name != "rk"]
+        values_of = [column for column in self.table.columns if column.name not in ("rk", "parameter")]
         here, there = sa.tuple_(*values_of), sa.tuple_(*(other.c[column.name] for column in values_of))
         better = there > here if self.descending else there < here
         same = ClauseAdapter(other).traverse(mine)
@@ -233,7 +242,7 @@ class _ByWalk:
         has = sa.exists().where(self.table.c.rk == _version.c.rk, self.table.c.parameter == self.parameter)
         statement = sa.select(*_COLUMNS, sa.null().label("key0")).where(*where, ~has)
         if after is not None:
-            statement = statement.where(_version.c.rk > after)
+            statement = statement.where(_version.c.rk > _bound(after, _RK))
         return list(connection.execute(statement.order_by(_version.c.rk).limit(limit)))
 
     def place(self, row: Any) -> Place:
@@ -257,13 +266,18 @@ def _order(wanted: query.Query, place: Place | None, *, is_few: bool) -> _ByColu
     return _ByColumns((*keys, (_RK, last)))
 
 
+def _by_value(table: sa.Table) -> list[sa.Column[Any]]:
+    """The columns of an index table in the order of its index by value, without the parameter."""
+    by_value = next(index for index in table.indexes if index.name == f"{table.name}_by_value")
+    return [table.c[column.name] for column in by_value.columns if column.name != "parameter"]
+
+
 def _key(sort: query.Sort) -> sa.ColumnElement[Any]:
     """The value that a version is sorted by; one without any comes last in both directions."""
     if sort.parameter is None:
         return _AT if sort.name == "_lastUpdated" else _version.c.id
     table = conditions.TABLES[sort.parameter.kind]
-    by_value = next(index for index in table.indexes if index.name == f"{table.name}_by_value")
-    column = table.c[[c.name for c in by_value.columns][1]]
+    column = _by_value(table)[0]
     pick = sa.func.max if sort.descending else sa.func.min
     best = (
         sa.select(pick(column))

@@ -105,6 +105,11 @@ def checksum() -> int:
     return zlib.crc32(_TABLE.read_bytes() + bases.encode())
 
 
+def of_every_type() -> list[Parameter]:
+    """The parameters that hold for every type, but for `_id` and `_lastUpdated`."""
+    return [parameter for name, parameter in of_type("Patient").items() if name.startswith("_")]
+
+
 @functools.cache
 def of_type(resource_type: str) -> dict[str, Parameter]:
     """The parameters of a type by name, those of every type among them; `_id` and `_lastUpdated` are columns."""

@@ -11,6 +11,7 @@ from typing import Literal, cast
 from fhir_gateway.search import conditions, parameters
 
 MAX_COUNT = 1000  # results a page
+MAX_ALTERNATIVES = 500  # values of one parameter, at commas
 
 Total = Literal["none", "estimate", "accurate"]
 Summary = Literal["true", "text", "data", "count", "false"]
@@ -96,6 +97,8 @@ def parse(
     query = Query(tuple(types), count=page_size)
     used: list[tuple[str, str]] = []
     for name, value in pairs:
+        if "\x00" in name or "\x00" in value:
+            raise BadQuery("A search parameter holds the character U+0000.")
         try:
             query = reader.take(query, name, value)
         except _UnknownParameter as error:
@@ -136,8 +139,11 @@ class _Reader:
 
     def filter(self, types: tuple[str, ...], name: str, value: str) -> conditions.Filter:
         """The condition of one parameter, with a chain or `_has` at most one level deep."""
-        if not value.strip():
+        alternatives = _values(value)
+        if not any(text.strip() for text in alternatives):
             raise BadQuery(f"The search parameter {name[:64]} has no value.")
+        if len(alternatives) > MAX_ALTERNATIVES:
+            raise BadQuery(f"A search parameter has at most {MAX_ALTERNATIVES} alternatives.", "too-costly")
         if name == "_id":
             return conditions.by_id(types, _values(value))
         if name == "_lastUpdated":

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import calendar
 import datetime as dt
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-MAX_VALUE = 256  # characters of an indexed value
+MAX_VALUE = 256  # bytes of an indexed value in UTF-8
 END_OF_TIME = 253_402_300_799_999_999  # 9999-12-31T23:59:59.999999Z
 START_OF_TIME = -62_135_596_800_000_000  # 0001-01-01
 UNBOUNDED = 1e300  # a quantity without an upper limit
@@ -23,6 +24,21 @@ _GREATEST = Decimal("1e300")  # the same as a number that is compared with
 #: The parts of a HumanName and of an Address that a string parameter on the whole searches.
 _STRING_PARTS = ("text", "family", "given", "prefix", "suffix", "line", "city", "district", "state", "postalCode",
                  "country")  # fmt: skip
+
+
+def key(text: str) -> str:
+    """A value as the index compares it: a long one by its beginning and its digest, so that no two are one."""
+    if len(text) <= MAX_VALUE // 4:
+        return text
+    encoded = text.encode("utf-8", "replace")
+    return text if len(encoded) <= MAX_VALUE else text[:48] + hashlib.sha256(encoded).hexdigest()
+
+
+def _beginning(text: str) -> str:
+    """As much of a text as the index holds: what it is searched by is its beginning."""
+    if len(text) <= MAX_VALUE // 4:
+        return text
+    return text.encode("utf-8", "replace")[:MAX_VALUE].decode("utf-8", "ignore")
 
 
 def at(resource: Any, path: str) -> Iterator[Any]:
@@ -41,17 +57,17 @@ def at(resource: Any, path: str) -> Iterator[Any]:
 def tokens(node: Any) -> list[tuple[str, str]]:
     """(system, code) of a Coding, CodeableConcept, Identifier, ContactPoint, code, id or boolean."""
     if isinstance(node, str):
-        return [("", node[:MAX_VALUE])]
+        return [("", key(node))]
     if isinstance(node, dict):
         found = []
         for coding in _objects(node["coding"]) if "coding" in node else (node,):
             code, system = coding.get("code", coding.get("value")), coding.get("system")
             if isinstance(code, str):
-                found.append((system[:MAX_VALUE] if isinstance(system, str) else "", code[:MAX_VALUE]))
+                found.append((key(system) if isinstance(system, str) else "", key(code)))
         return found
     if isinstance(node, bool):
         return [("", "true" if node else "false")]
-    return [("", str(node)[:MAX_VALUE])] if isinstance(node, int | Decimal) else []
+    return [("", key(str(node)))] if isinstance(node, int | Decimal) else []
 
 
 def token_texts(node: Any) -> Iterator[str]:
@@ -74,16 +90,18 @@ _VERSION = re.compile(r"/_history/[^/]+$")
 _LITERAL = re.compile(
     r"(?:(?P<base>[A-Za-z][A-Za-z0-9+.\-]*://.+)/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})"
 )
-_LOOPBACK = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?/fhir", re.IGNORECASE)
+_LOOPBACK = re.compile(r"http://(?:127\.0\.0\.1|localhost|\[::1\])(?::(\d+))?/fhir", re.IGNORECASE)
 
 #: The addresses whose Type/id are ours: this server's, and the record system's, whose ids it keeps.
 _own_bases: frozenset[str] = frozenset()
+_own_port = 0  # on this machine; 0: whatever port
 
 
-def know_bases(*bases: str | None) -> None:
+def know_bases(*bases: str | None, port: int = 0) -> None:
     """Say once, at the start of the process, under which addresses the resources of this store are known."""
-    global _own_bases
+    global _own_bases, _own_port
     _own_bases = frozenset(base.rstrip("/") for base in bases if base)
+    _own_port = port
 
 
 def own_bases() -> frozenset[str]:
@@ -98,12 +116,15 @@ def split_reference(reference: str) -> tuple[str, str]:
     """
     literal = _LITERAL.fullmatch(_VERSION.sub("", reference))
     if literal is None or not _is_own(literal["base"]):
-        return "", reference[:MAX_VALUE]
+        return "", key(reference)
     return literal["type"], literal["id"]
 
 
 def _is_own(base: str | None) -> bool:
-    return base is None or base in _own_bases or _LOOPBACK.fullmatch(base) is not None
+    if base is None or base in _own_bases:
+        return True
+    here = _LOOPBACK.fullmatch(base)
+    return here is not None and _own_port in (0, int(here[1] or 80))
 
 
 def last_steps(url: str) -> str:
@@ -185,25 +206,26 @@ def folded(text: str) -> str:
     if text.isascii():
         return " ".join(text.lower().split())[:MAX_VALUE]
     decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return " ".join("".join(char for char in decomposed if not unicodedata.combining(char)).split())[:MAX_VALUE]
+    plain = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return _beginning(" ".join(plain.split()))
 
 
 def strings(node: Any) -> Iterator[tuple[str, str]]:
     """(folded, as written) of a string, HumanName, Address or Annotation."""
     if isinstance(node, str):
-        yield folded(node), node[:MAX_VALUE]
+        yield folded(node), key(node)
     elif isinstance(node, dict):
         for name in _STRING_PARTS:
             value = node.get(name)
             for text in value if isinstance(value, list) else (value,):
                 if isinstance(text, str):
-                    yield folded(text), text[:MAX_VALUE]
+                    yield folded(text), key(text)
 
 
 def uris(node: Any) -> Iterator[tuple[str, str]]:
     """("", uri): a uri is kept as a token without system."""
     if isinstance(node, str):
-        yield "", node[:MAX_VALUE]
+        yield "", key(node)
 
 
 def quantities(node: Any) -> Iterator[tuple[str, str, str, float, float]]:
@@ -236,7 +258,7 @@ def numbers(node: Any) -> Iterator[tuple[str, str, str, float, float]]:
 def _unit(node: dict[str, Any]) -> tuple[str, str, str]:
     code = node.get("code", node.get("currency"))
     return tuple(  # type: ignore[return-value]
-        value[:MAX_VALUE] if isinstance(value, str) else "" for value in (node.get("system"), code, node.get("unit"))
+        key(value) if isinstance(value, str) else "" for value in (node.get("system"), code, node.get("unit"))
     )
 
 

@@ -31,6 +31,8 @@ def decode(body: bytes) -> Any:
         raise NotJson(f"the body is not JSON: {error}") from None
     except RecursionError:
         raise NotJson("the body is nested too deeply") from None
+    except ArithmeticError:
+        raise NotJson("the body holds a number that nothing can be computed with") from None
 
 
 def decode_received(body: bytes) -> Any:

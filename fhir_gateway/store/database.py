@@ -81,7 +81,9 @@ def prepare_sqlite_connection(connection: Any) -> None:
 def connect(url: str, *, writes: bool) -> sa.Engine:
     """An engine on `url`. On SQLite every transaction of a writing engine takes the write lock when it begins."""
     if not is_sqlite(url):
-        return sa.create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        # A page is found by walking one index and probing others: a join by hashing would read them whole first.
+        options = {} if writes else {"options": "-c enable_hashjoin=off -c enable_mergejoin=off"}
+        return sa.create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, connect_args=options)
     engine = sa.create_engine(url, pool_size=1 if writes else 8, max_overflow=0 if writes else 24)
 
     @sa.event.listens_for(engine, "connect")
@@ -142,7 +144,7 @@ class _Job:
 
     def tell(self) -> None:
         """Hand the outcome to the caller; its changes are durable now, or undone."""
-        if self.future.cancelled():
+        if self.future.done():
             return
         if self.error is not None:
             self.future.set_exception(self.error)
@@ -211,6 +213,11 @@ class Database:
         self._jobs.put(_Job(work, future))
         return future
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether the writer is at work."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Finish what is queued and close all connections."""
         if not self._closed:
@@ -235,7 +242,16 @@ class Database:
                 else:
                     group.append(job)
             if group:
-                self._commit(group)
+                self._commit_or_tell(group)
+
+    def _commit_or_tell(self, group: list[_Job]) -> None:
+        """The writer goes on, whatever happens: everybody who waits gets an answer."""
+        try:
+            self._commit(group)
+        except Exception as error:  # noqa: BLE001 - the callers get it
+            for job in group:
+                job.error = _unavailable(error)
+            _tell(group)
 
     def _commit(self, group: list[_Job], *, is_guarded: bool = False, attempt: int = 1) -> None:
         """One transaction for the group.
@@ -257,8 +273,8 @@ class Database:
                 self._commit(group, is_guarded=True, attempt=attempt)
                 return
         except sa.exc.SQLAlchemyError as error:
-            if _is_clash(error) and attempt < CLASH_ATTEMPTS:
-                for job in group:
+            if (_is_clash(error) or not is_alone) and attempt < CLASH_ATTEMPTS:
+                for job in group:  # what one of them asks for must not fail the others
                     self._commit([job], attempt=attempt + 1)
                 return
             for job in group:

@@ -44,10 +44,7 @@ class Statement:
             return raw.execute(self._postgres, values)
         except connection.dialect.loaded_dbapi.IntegrityError as error:
             raise Duplicate from error
-        except (
-            connection.dialect.loaded_dbapi.OperationalError,
-            connection.dialect.loaded_dbapi.InterfaceError,
-        ) as error:
+        except _failures(connection) as error:
             raise sa.exc.OperationalError("statement", None, error) from error
 
     def many(self, connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -59,8 +56,5 @@ class Statement:
             else:
                 with raw.cursor() as cursor:
                     cursor.executemany(self._postgres, rows)
-        except (
-            connection.dialect.loaded_dbapi.OperationalError,
-            connection.dialect.loaded_dbapi.InterfaceError,
-        ) as error:
+        except _failures(connection) as error:
             raise sa.exc.OperationalError("statement", None, error) from error

@@ -1,7 +1,7 @@
 """fhirpy, a client that nobody here wrote, against a real gateway: what its users do, with both of its clients.
 
-Three things of fhirpy are no R4 and the gateway does not do them: the merge patch of `.patch()` and `.save(fields=…)`,
-the condition of `.get_or_create()` as parameters of a POST, and `_totalMethod` in `.count()`.
+Two things of fhirpy are no R4 and the gateway does not do them: the condition of `.get_or_create()` as parameters of a
+POST, and `_totalMethod` in `.count()`. The merge patch of `.patch()` is no R4 either; that one is done.
 """
 
 from __future__ import annotations
