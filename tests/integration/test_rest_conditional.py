@@ -260,3 +260,29 @@ def test_no_form_of_if_match_makes_a_fault_or_is_ignored(gateway: Gateway, etag:
     if "7" in wrong and "2" not in wrong:
         stale = send(gateway, "PUT", f"Patient/{known['id']}", {**known, "active": True}, If_Match=wrong)
         assert stale.status_code in (400, 412), stale.text
+
+
+def test_two_long_identifiers_are_two(gateway: Gateway) -> None:
+    long = "x" * 300 + uuid.uuid4().hex
+    first = support.decode(gateway.post("Patient", {"resourceType": "Patient", "identifier": [{"value": f"{long}1"}]}))
+    other = gateway.http.post(
+        "Patient", content=support.encode({"resourceType": "Patient", "identifier": [{"value": f"{long}2"}]}),
+        headers={**support.FHIR_JSON, "If-None-Exist": f"identifier={long}2"},
+    )  # fmt: skip
+    assert other.status_code == 201
+    assert gateway.http.delete(f"Patient?identifier={long}2").status_code == 204
+    assert gateway.get(f"Patient/{first['id']}")["id"] == first["id"]
+
+
+@pytest.mark.parametrize("value", [",", ",,", " , ", ""])
+def test_a_condition_without_a_value_means_nobody(gateway: Gateway, value: str) -> None:
+    gateway.post("Patient", {"resourceType": "Patient", "identifier": [{"value": uuid.uuid4().hex}]})
+    before = gateway.get("Patient", _summary="count")["total"]
+    assert gateway.http.delete("Patient", params={"identifier": value}).status_code in (400, 412)
+    assert gateway.get("Patient", _summary="count")["total"] == before
+
+
+def test_too_many_alternatives_are_refused(gateway: Gateway) -> None:
+    answer = gateway.http.post("Patient/_search", data={"identifier": ",".join(f"urn:x|{n}" for n in range(1500))})
+    assert (answer.status_code, support.issues(answer)[0][0]) == (400, "too-costly")
+    assert gateway.http.post("Patient/_search", data={"_id": ",".join(f"p{n}" for n in range(500))}).status_code == 200
