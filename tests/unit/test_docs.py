@@ -192,7 +192,7 @@ def test_the_fixed_limits_are_right() -> None:
         f"{query.MAX_COUNT:,} results a page",
         f"{server.MAX_HEAD // 1024} KiB",
         f"Up to {base.MAX_FAULTS} errors",
-        f"first {values.MAX_VALUE} characters",
+        f"first {values.MAX_VALUE} bytes",
         f"up to {includes.ROUNDS} rounds. At most {includes.LIMIT:,} resources",
         f"matches at most {pages.FEW:,} |",
         f"up to {pages.COUNTED:,}, else",
