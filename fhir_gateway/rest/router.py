@@ -127,6 +127,7 @@ class Endpoint:
             return name, formats.refusal(outcomes.outcome(issue), 503, wanted, **{"Retry-After": "5"})
         except Exception as error:  # noqa: BLE001 - the last resort: say nothing of the content
             log.error("unexpected error", interaction=name, error=type(error).__name__, at=errors.place(error))
+            await self._keep_refused(request, body, 500)
             issue = outcomes.Issue("exception", "The gateway failed. The log names the place.")
             return name, formats.refusal(outcomes.outcome(issue), 500)
 
@@ -136,7 +137,7 @@ class Endpoint:
             message = requests.message(request, body)
             try:
                 await self.gateway.database.write(lambda unit: inbox.keep(unit, message, status=status))
-            except errors.StoreUnavailable:
+            except (errors.StoreUnavailable, sa.exc.SQLAlchemyError):
                 log.error("a refused request could not be kept", status=status)
 
 

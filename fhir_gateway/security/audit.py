@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 from collections.abc import Sequence
+
+import structlog
 
 from fhir_gateway import ids
 from fhir_gateway.store import codec, database, resources
 from mappers.results_to_fhir import audit_event
+
+log = structlog.get_logger()
 
 #: What no audit row is written for: the audit itself, and the progress that a client polls.
 _UNAUDITED = ("AuditEvent/", "Task/")
@@ -54,7 +59,7 @@ class Reads:
             batch = self._waiting
             batch.append((interaction, seen))
         if len(batch) == 1:
-            self._database.submit(lambda unit: self._write(unit, device, batch))
+            self._database.submit(lambda unit: self._write(unit, device, batch)).add_done_callback(_say_when_lost)
 
     def _write(self, unit: database.Unit, device: str, batch: list[tuple[str, list[str]]]) -> None:
         with self._lock:
@@ -62,6 +67,11 @@ class Reads:
                 self._waiting = []
         for interaction, seen in batch:
             _put(unit, interaction, "R", seen, device)
+
+
+def _say_when_lost(written: concurrent.futures.Future[None]) -> None:
+    if written.exception() is not None:
+        log.error("reads could not be audited", error=type(written.exception()).__name__)
 
 
 def _put(
