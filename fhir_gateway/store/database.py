@@ -81,8 +81,10 @@ def prepare_sqlite_connection(connection: Any) -> None:
 def connect(url: str, *, writes: bool) -> sa.Engine:
     """An engine on `url`. On SQLite every transaction of a writing engine takes the write lock when it begins."""
     if not is_sqlite(url):
-        # A page is found by walking one index and probing others: a join by hashing would read them whole first.
-        options = {} if writes else {"options": "-c enable_hashjoin=off -c enable_mergejoin=off"}
+        # A page is found by walking one index and probing others: a join by hashing would read them whole first, and a
+        # prepared statement is planned without knowing how short the page is.
+        walking = {"options": "-c enable_hashjoin=off -c enable_mergejoin=off", "prepare_threshold": None}
+        options: dict[str, Any] = {} if writes else walking
         return sa.create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True, connect_args=options)
     engine = sa.create_engine(url, pool_size=1 if writes else 8, max_overflow=0 if writes else 24)
 
