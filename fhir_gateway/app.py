@@ -266,4 +266,4 @@ async def _metrics(request: Request) -> Response:
 
 
 async def _openapi() -> Response:
-    return JSONResponse(openapi.description(router.TABLE))
+    return await asyncio.to_thread(lambda: JSONResponse(openapi.description(router.TABLE)))  # made once, in seconds

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from fhir_gateway.store import database
 from tests import support
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A migrated SQLite file."""
+    found = database.sqlite_url(tmp_path / "gateway.sqlite")
+    database.migrate(found)
+    return found
 
 
 @pytest.fixture(scope="module")

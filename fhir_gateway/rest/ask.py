@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fhir_gateway.rest import outcomes
+from fhir_gateway.rest.types import SUPPORTED
 from fhir_gateway.search import query
 from fhir_gateway.store import codec, inbox, resources
 
@@ -93,8 +94,6 @@ class Ask:
 
     def search(self, types: tuple[str, ...], pairs: Pairs, *, lenient: bool | None = None) -> query.Query:
         """The query that these parameters mean; 400 with the reason where they mean none."""
-        from fhir_gateway.rest import types as supported
-
         try:
             return query.parse(
                 types,
@@ -102,7 +101,7 @@ class Ask:
                 page_size=self.gateway.settings.rest.page_size,
                 base_url=self.base,
                 lenient=self.is_lenient if lenient is None else lenient,
-                known_types=supported.SUPPORTED,
+                known_types=SUPPORTED,
             )
         except query.BadQuery as error:
             raise outcomes.bad_request(error.text, self.at, code=error.code) from None

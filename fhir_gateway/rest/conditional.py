@@ -54,6 +54,11 @@ def match(connection: sa.Connection, wanted: query.Query, at: str | None = None)
     return resources.present(connection, found[0].type, found[0].id) if found else None
 
 
+def meant(connection: sa.Connection, ask: Ask) -> resources.Stored | None:
+    """The one resource that the condition in the address means; None for none, 412 for more than one."""
+    return match(connection, parse(ask, ask.type, ask.pairs), ask.condition_expression)
+
+
 def digest(resource_type: str, condition: Pairs) -> str:
     """The key of a condition, whatever the order of its parameters."""
     return hashlib.sha256(codec.encode([resource_type, *sorted(condition)])).hexdigest()

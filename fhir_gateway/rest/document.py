@@ -6,13 +6,11 @@ https://hl7.org/fhir/R4/composition-operation-document.html
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from typing import Any
 
 import sqlalchemy as sa
 
 from fhir_gateway import ids
-from fhir_gateway.rest import outcomes, writes
+from fhir_gateway.rest import interactions, literals, outcomes, writes
 from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.search import values
 from fhir_gateway.store import database, resources
@@ -44,11 +42,7 @@ def _persist(ask: Ask) -> bool:
 
 
 def _built(connection: sa.Connection, ask: Ask, at: str) -> Answer:
-    composition = resources.read(connection, "Composition", ask.id)
-    if composition is None:
-        raise outcomes.not_found("Composition", ask.id)
-    if composition.body is None:
-        raise outcomes.Refused(410, outcomes.Issue("deleted", f"{composition.reference} has been deleted."))
+    composition = interactions.there(ask, resources.read(connection, "Composition", ask.id))
     found = _collected(connection, composition)
     bundle = {
         "resourceType": "Bundle",
@@ -65,7 +59,7 @@ def _collected(connection: sa.Connection, composition: resources.Stored) -> list
     found: dict[str, resources.Stored] = {composition.reference: composition}
     waiting = [composition]
     while waiting:
-        for reference in _literals(waiting.pop(0).resource):
+        for _at, reference in literals.of(waiting.pop(0).resource, ""):
             resource_type, resource_id = values.split_reference(reference)
             known = f"{resource_type}/{resource_id}"
             if resource_type and known not in found and len(resource_id) <= 64:
@@ -81,15 +75,3 @@ def _within_limit(found: dict[str, resources.Stored]) -> None:
     if len(found) > MAX_RESOURCES:
         text = f"The document would hold more than {MAX_RESOURCES} resources."
         raise outcomes.Refused(422, outcomes.Issue("too-costly", text))
-
-
-def _literals(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        reference = node.get("reference")
-        if isinstance(reference, str):
-            yield reference
-        for value in node.values():
-            yield from _literals(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _literals(value)

@@ -110,7 +110,7 @@ def _check_envelope(body: codec.Resource) -> None:
         bare["entry"] = entries
     faults = [fault for fault in base.faults(bare) if fault.severity == "error" and _is_of_envelope(fault, body)]
     if faults:
-        raise outcomes.Refused(400, *(outcomes.Issue(fault.code, fault.text, fault.expression) for fault in faults))
+        raise outcomes.Refused(400, *map(outcomes.issue, faults))
 
 
 def _is_of_envelope(fault: base.Fault, body: codec.Resource) -> bool:

@@ -61,20 +61,13 @@ def _page(connection: sa.Connection, ask: Ask, path: str, where: tuple[sa.Column
         "link": links,
         "entry": [_entry(ask, row) for row in rows[:count]],
     }
-    total = len(rows) if is_whole and count else _count(connection, selected)
+    total = len(rows) if is_whole and count else pages.count_to(connection, selected, pages.COUNTED)
     if total is not None:
         bundle["total"] = total
     if not bundle["entry"]:
         del bundle["entry"]
     seen = dict.fromkeys(f"{row.type}/{row.id}" for row in rows[:count])
     return Answer(200, resource=bundle, seen=tuple(seen))
-
-
-def _count(connection: sa.Connection, where: tuple[sa.ColumnElement[bool], ...]) -> int | None:
-    """How many versions there are, if not so many that counting takes longer than the page."""
-    some = sa.select(_version.c.rk).where(*where).limit(pages.COUNTED + 1).subquery()
-    counted = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
-    return counted if counted <= pages.COUNTED else None
 
 
 def _parameters(ask: Ask) -> tuple[int, list[sa.ColumnElement[bool]]]:

@@ -31,11 +31,17 @@ def vread(connection: sa.Connection, ask: Ask) -> Answer:
     return _served(ask, resources.vread(connection, ask.type, ask.id, number))
 
 
-def _served(ask: Ask, stored: resources.Stored | None) -> Answer:
+def there(ask: Ask, stored: resources.Stored | None) -> resources.Stored:
+    """A version that has a body; 404 where there never was one, 410 where it is a deletion."""
     if stored is None:
         raise outcomes.not_found(ask.type, ask.id)
     if stored.body is None:
         raise outcomes.Refused(410, outcomes.Issue("deleted", f"{stored.reference} has been deleted."))
+    return stored
+
+
+def _served(ask: Ask, stored: resources.Stored | None) -> Answer:
+    stored = there(ask, stored)
     if _is_known(ask, stored):
         return Answer(304, headers={"ETag": stored.etag})
     return Answer(200, stored, seen=(stored.reference,))
@@ -99,17 +105,12 @@ def conditional_update(unit: database.Unit, ask: Ask) -> Answer:
 def patch_resource(unit: database.Unit, ask: Ask) -> Answer:
     """PATCH [type]/[id] with a JSON Patch, a FHIRPath Patch or a JSON Merge Patch (R4 http.html#patch)."""
     no_parameters(ask)
-    current = resources.read(unit.connection, ask.type, ask.id)
-    if current is None:
-        raise outcomes.not_found(ask.type, ask.id)
-    if current.body is None:
-        raise outcomes.Refused(410, outcomes.Issue("deleted", f"{current.reference} has been deleted."))
-    return _patched(unit, ask, current)
+    return _patched(unit, ask, there(ask, resources.read(unit.connection, ask.type, ask.id)))
 
 
 def conditional_patch(unit: database.Unit, ask: Ask) -> Answer:
     """PATCH [type]?[search] (R4 http.html#patch)."""
-    current = conditional.match(unit.connection, conditional.parse(ask, ask.type, ask.pairs), ask.condition_expression)
+    current = conditional.meant(unit.connection, ask)
     if current is None:
         raise outcomes.Refused(404, outcomes.Issue("not-found", "The condition matches no resource.", ask.at))
     return _patched(unit, ask, current)
@@ -153,7 +154,7 @@ def conditional_delete(unit: database.Unit, ask: Ask) -> Answer:
     """DELETE [type]?[search] for at most one match (R4 http.html#3.1.0.7.1)."""
     if ask.type in types.READ_ONLY:
         raise outcomes.not_allowed(f"{ask.type} is never deleted.", Allow=_READS)
-    found = conditional.match(unit.connection, conditional.parse(ask, ask.type, ask.pairs), ask.condition_expression)
+    found = conditional.meant(unit.connection, ask)
     if found is not None:
         writes.delete(unit, ask, found.type, found.id, ask.if_match)
     return Answer(204)

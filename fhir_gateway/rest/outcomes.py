@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fhir_gateway.store import codec
+from profiles import base
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,11 @@ class Issue:
     text: str
     expression: str | None = None
     severity: str = "error"
+
+
+def issue(fault: base.Fault) -> Issue:
+    """A fault of the check as an issue."""
+    return Issue(fault.code, fault.text, fault.expression, fault.severity)
 
 
 class Refused(Exception):

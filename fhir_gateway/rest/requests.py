@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect, Request
 
-from fhir_gateway import settings
+from fhir_gateway import ids, settings
 from fhir_gateway.rest import formats, outcomes
 from fhir_gateway.rest.ask import Ask, Pairs
 from fhir_gateway.rest.routes import Body, Route, Table
@@ -94,10 +94,11 @@ def _too_large(limits: settings.Rest) -> outcomes.Refused:
     return outcomes.Refused(413, outcomes.Issue("too-long", text))
 
 
-def ask(gateway: Gateway, table: Table, request: Request, route: Route, path: Mapping[str, str], body: bytes) -> Ask:
+def ask(
+    gateway: Gateway, table: Table, request: Request, route: Route, path: Mapping[str, str], pairs: Pairs, body: bytes
+) -> Ask:
     """The request with its body decoded; 400 or 415 where that cannot be done."""
     content_type = request.headers.get("content-type", "")
-    pairs = query(request)
     decoded: Any = None
     if route.body is Body.FORM:
         pairs += _form(body, content_type)
@@ -118,7 +119,7 @@ def ask(gateway: Gateway, table: Table, request: Request, route: Route, path: Ma
         pairs=pairs,
         headers=dict(request.headers),
         message=message(request, body),
-        key=inbox.new_key(),
+        key=ids.new(),
         body=decoded,
     )
 

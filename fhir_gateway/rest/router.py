@@ -108,12 +108,13 @@ class Endpoint:
         try:
             _authorise(self.gateway, request)
             path = _path(request)
-            wanted = requests.wanted_format(request, requests.query(request), path)
+            pairs = requests.query(request)
+            wanted = requests.wanted_format(request, pairs, path)
             route, parts = TABLE.find(request.method, path)
             name = route.name
             if route.body is not Body.NONE or request.method in ("POST", "PUT", "PATCH"):
                 body = await requests.read_body(request, self.gateway.settings.rest)
-            ask = await _beside(body, requests.ask, self.gateway, TABLE, request, route, parts, body)
+            ask = await _beside(body, requests.ask, self.gateway, TABLE, request, route, parts, pairs, body)
             if route.body is Body.FORM:
                 wanted = requests.wanted_format(request, ask.pairs, path)
             answer = await perform(route, ask)

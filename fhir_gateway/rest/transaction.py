@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from fhir_gateway import ids
-from fhir_gateway.rest import conditional, entries, interactions, outcomes, writes
+from fhir_gateway.rest import conditional, entries, interactions, literals, outcomes, writes
 from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.rest.entries import Entry
 from fhir_gateway.rest.routes import Does
@@ -24,7 +24,6 @@ from fhir_gateway.store import codec, database, inbox, resources
 #: Types whose arrival can start a run: a resend of a bundle that holds one gets the stored answer.
 _DOCUMENTS = frozenset({"DocumentReference", "Media"})
 
-_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]+)\?(.+)")
 _LINK = re.compile(r"(?<=[\"'])urn:uuid:[0-9a-fA-F-]{36}(?=[\"'])")
 
 MAX_ROUNDS = 16  # conditional references to what conditional references stand in, and so on
@@ -148,7 +147,7 @@ def _target(unit: database.Unit, entry: Entry) -> str | None:
     ask = entry.ask
     if "id" in ask.path:
         return f"{ask.type}/{ask.id}"
-    found = conditional.match(unit.connection, conditional.parse(ask, ask.type, ask.pairs), ask.condition_expression)
+    found = conditional.meant(unit.connection, ask)
     return found.reference if found else None
 
 
@@ -182,13 +181,13 @@ def _condition_key(entry: Entry) -> str | None:
 
 def _put(unit: database.Unit, entry: Entry) -> _Write:
     ask = entry.ask
-    new_id = ids.new()
     if entry.route.method == "PUT" and "id" in ask.path:
         return _Write(entry, f"{ask.type}/{ask.id}", ask.body)
     if entry.route.method == "PUT":
         target = conditional.updated(unit, ask)
         return _Write(entry, f"{ask.type}/{target}", {**ask.body, "id": target})
     interactions.no_parameters(ask)
+    new_id = ids.new()
     condition = ask.headers.get("if-none-exist")
     if condition is not None:
         existing = conditional.once(unit, ask, conditional.pairs(condition), new_id)
@@ -214,7 +213,7 @@ def _check_urns(puts: list[_Write], known: Mapping[str, str]) -> None:
         outcomes.Issue("not-found", "No entry of the transaction has this urn as its fullUrl.", expression)
         for write in puts
         if write.existing is None and write.entry.ask.type != "Bundle"
-        for expression, reference in _references(write.resource, f"{write.entry.at}.resource")
+        for expression, reference in literals.of(write.resource, f"{write.entry.at}.resource")
         if reference.startswith("urn:") and reference not in known
     ]
     if issues:
@@ -263,7 +262,7 @@ def _resolved(unit: database.Unit, write: _Write, known: Mapping[str, str]) -> c
         for url in (text, f"{base}{text}"):  # a relative reference is relative to the entry that it stands in
             if url in known:
                 return known[url]
-        condition = _CONDITIONAL.fullmatch(text)
+        condition = literals.CONDITIONAL.fullmatch(text)
         return _meant(unit, write.entry.ask, condition[1], condition[2], at) if condition else text
 
     if write.entry.ask.type == "Bundle":
@@ -280,18 +279,6 @@ def _meant(unit: database.Unit, ask: Ask, resource_type: str, text: str, at: str
         text = "The conditional reference matches no resource."
         raise outcomes.Refused(412, outcomes.Issue("not-found", text, at))
     return found.reference
-
-
-def _references(node: Any, at: str) -> Iterator[tuple[str, str]]:
-    if isinstance(node, dict):
-        for name, value in node.items():
-            if name == "reference" and isinstance(value, str):
-                yield f"{at}.reference", value
-            else:
-                yield from _references(value, f"{at}.{name}")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _references(value, f"{at}[{index}]")
 
 
 def _rewritten(node: Any, at: str, reference: Callable[[str, str], str], known: Mapping[str, str]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fhir_gateway.rest import outcomes, types
+from fhir_gateway.rest import interactions, outcomes, types
 from fhir_gateway.rest.ask import Answer, Ask
 from fhir_gateway.search import values
 from fhir_gateway.store import codec, resources
@@ -33,11 +33,7 @@ def of_type(ask: Ask) -> Answer:
 def of_instance(connection: sa.Connection, ask: Ask) -> Answer:
     """GET and POST [type]/[id]/$validate: the stored resource, or the one that is sent as its next version."""
     parameters = _Parameters(ask)
-    stored = resources.read(connection, ask.type, ask.id)
-    if stored is None:
-        raise outcomes.not_found(ask.type, ask.id)
-    if stored.body is None:
-        raise outcomes.Refused(410, outcomes.Issue("deleted", f"{stored.reference} has been deleted."))
+    stored = interactions.there(ask, resources.read(connection, ask.type, ask.id))
     if parameters.mode == "delete" and stored.is_own:
         text = "The gateway wrote this itself; no client deletes it."
         return _told([outcomes.Issue("business-rule", text, ask.type)])
@@ -89,7 +85,7 @@ def _value(parameter: codec.Resource) -> Any:
 def _issues(ask: Ask, parameters: _Parameters, resource: Any) -> Iterator[outcomes.Issue]:
     """Every fault of the base check, and where it is R4 at all, of the profiles that are asked for or claimed."""
     found = base.faults(resource)
-    yield from (outcomes.Issue(f.code, f.text, f.expression, f.severity) for f in found)
+    yield from map(outcomes.issue, found)
     if not isinstance(resource, dict) or any(fault.severity == "error" for fault in found):
         return
     resource_type = resource["resourceType"]
@@ -98,16 +94,14 @@ def _issues(ask: Ask, parameters: _Parameters, resource: Any) -> Iterator[outcom
         yield outcomes.Issue("invalid", text, resource_type)
     if resource_type in types.READ_ONLY and parameters.mode in ("create", "update", "delete"):
         yield outcomes.Issue("business-rule", f"Only the gateway itself writes {resource_type}.", resource_type)
-    yield from profiled(ask.gateway.profiles, resource, parameters.profiles)
+    yield from _profiled(ask.gateway.profiles, resource, parameters.profiles)
 
 
-def profiled(
-    installed: validation.Profiles, resource: codec.Resource, asked: list[str], at: str | None = None
-) -> Iterator[outcomes.Issue]:
+def _profiled(installed: validation.Profiles, resource: codec.Resource, asked: list[str]) -> Iterator[outcomes.Issue]:
     """What the profiles say that are asked for, or that the resource claims in meta.profile."""
-    at = at or resource["resourceType"]
+    at = resource["resourceType"]
     claimed, unknown = installed.claimed(resource)
-    core = f"{_CORE}{resource['resourceType']}"
+    core = f"{_CORE}{at}"
     unknown = tuple(profile for profile in unknown if profile.partition("|")[0] != core)
     for profile in dict.fromkeys([*asked, *claimed]):
         if profile.partition("|")[0] in (core, f"{_CORE}Resource", f"{_CORE}DomainResource"):
@@ -118,7 +112,7 @@ def profiled(
             text = "The profile that is asked for is not installed here; nothing was checked against it."
             yield outcomes.Issue("not-found", text, at)
             continue
-        yield from (outcomes.Issue(f.code, f.text, f.expression, f.severity) for f in faults)
+        yield from map(outcomes.issue, faults)
     if unknown:
         text = f"{len(unknown)} of the profiles that the resource claims are not installed here."
         yield outcomes.Issue("informational", text, f"{at}.meta.profile", "information")

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from fhir_gateway import errors
-from fhir_gateway.rest import outcomes, rules, types
+from fhir_gateway.rest import literals, outcomes, rules, types
 from fhir_gateway.rest.ask import Ask
 from fhir_gateway.runs import trigger
 from fhir_gateway.security import audit
@@ -38,16 +38,14 @@ def _check_profiles(installed: validation.Profiles, resource: codec.Resource, at
     claimed, _unknown = installed.claimed(resource)
     faults = [fault for profile in claimed for fault in installed.faults(resource, profile, at=at)]
     if any(fault.severity == "error" for fault in faults):
-        raise outcomes.Refused(422, *(outcomes.Issue(f.code, f.text, f.expression, f.severity) for f in faults))
+        raise outcomes.Refused(422, *map(outcomes.issue, faults))
 
 
 def check(ask: Ask, resource: Any, at: str) -> None:
     """Refuse a resource that is no R4 (400, every fault), and where it is enforced one against its profile (422)."""
     faults = base.faults(resource, at=at)
     if any(fault.severity == "error" for fault in faults):
-        raise outcomes.Refused(
-            400, *(outcomes.Issue(fault.code, fault.text, fault.expression, fault.severity) for fault in faults)
-        )
+        raise outcomes.Refused(400, *map(outcomes.issue, faults))
     if ask.gateway.settings.profiles.enforce:
         _check_profiles(ask.gateway.profiles, resource, at)
 
@@ -84,20 +82,11 @@ def put(
         raise _conflict(ask, error, at) from None
 
 
-_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?.*", re.DOTALL)
-
-
-def _no_conditions(node: Any, at: str) -> None:
+def _no_conditions(resource: codec.Resource, at: str) -> None:
     """A conditional reference means something only in a transaction, which has written it out (R4 http.html#trules)."""
-    if isinstance(node, dict):
-        for name, value in node.items():
-            if name == "reference" and isinstance(value, str) and _CONDITIONAL.fullmatch(value):
-                text = "A conditional reference is allowed in a transaction only."
-                raise outcomes.bad_request(text, f"{at}.reference")
-            _no_conditions(value, f"{at}.{name}")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            _no_conditions(value, f"{at}[{index}]")
+    for expression, reference in literals.of(resource, at):
+        if literals.CONDITIONAL.fullmatch(reference):
+            raise outcomes.bad_request("A conditional reference is allowed in a transaction only.", expression)
 
 
 def delete(

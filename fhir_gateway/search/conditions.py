@@ -157,7 +157,7 @@ def _missing(parameter: parameters.Parameter, texts: Sequence[str]) -> Filter:
     return Filter(table.c.parameter == parameter.key, table, negated=texts[0] == "true")
 
 
-def _split(text: str, separator: str) -> list[str]:
+def split(text: str, separator: str) -> list[str]:
     """The parts of a value at separators that no backslash escapes."""
     parts, start, is_escaped = list[str](), 0, False
     for index, char in enumerate(text):
@@ -183,7 +183,7 @@ def _key(text: str) -> str:
 
 def _token(text: str) -> Clause:
     table = schema.index_token
-    parts = _split(text, "|")
+    parts = split(text, "|")
     if len(parts) > 2:
         raise BadValue("A token is code, system|code, system| or |code.")
     if len(parts) == 1:
@@ -204,14 +204,12 @@ def _reference(parameter: parameters.Parameter, text: str, target: str, base_url
     if base_url and value.startswith(f"{base_url}/"):
         value = value.removeprefix(f"{base_url}/")
     found_type, found_id = values.split_reference(value)
-    if not found_type and "/" not in value:
-        found_id = values.key(value)
-    wanted = target or found_type or ("" if "/" in value else parameter.target)
     if target and found_type not in ("", target):
         raise BadValue(f"{parameter.name}:{target} names a resource of another type.")
-    clause = table.c.target_id == found_id
     is_foreign = not found_type and "/" in value
-    return sa.and_(clause, table.c.target_type == wanted) if wanted and not is_foreign else clause
+    wanted = "" if is_foreign else target or found_type or parameter.target
+    clause = table.c.target_id == found_id
+    return sa.and_(clause, table.c.target_type == wanted) if wanted else clause
 
 
 _DATE_PREFIX = re.compile(r"(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.+)", re.DOTALL)
@@ -302,7 +300,7 @@ def _amount(name: str, text: str, low_column: sa.ColumnElement[float], high_colu
 
 def _quantity(parameter: parameters.Parameter, _modifier: str, text: str) -> Clause:
     table = schema.index_quantity
-    parts = _split(text, "|")
+    parts = split(text, "|")
     clauses = [_amount(parameter.name, parts[0], table.c.low, table.c.high)]
     if len(parts) == 3:
         system, code = map(_key, parts[1:])
@@ -316,14 +314,14 @@ def _quantity(parameter: parameters.Parameter, _modifier: str, text: str) -> Cla
 def _composite(parameter: parameters.Parameter, _modifier: str, text: str) -> Clause:
     """`code$value`: both in the same group."""
     table = schema.index_composite
-    components = _split(text, "$")
+    components = split(text, "$")
     if len(components) != 2:
         raise BadValue(f"The value of {parameter.name} has two components, code$value.")
-    first = _split(components[0], "|")
+    first = split(components[0], "|")
     clauses = [table.c.code == _key(first[-1])] + ([table.c.system == _key(first[0])] if len(first) == 2 else [])
     kind, value = parameter.parts[1].kind, components[1]
     if kind == "quantity":
-        number, *unit = _split(value, "|")
+        number, *unit = split(value, "|")
         clauses.append(_amount(parameter.name, number, table.c.low, table.c.high))
         clauses += [table.c.value_system == _key(unit[0])] if unit and unit[0] else []
         clauses += [table.c.value_code == _key(unit[1])] if len(unit) > 1 else []
@@ -337,7 +335,7 @@ def _composite(parameter: parameters.Parameter, _modifier: str, text: str) -> Cl
         clauses.append(table.c.value_code == found_id)
         clauses += [table.c.value_system == found_type] if found_type else []
     else:
-        second = _split(value, "|")
+        second = split(value, "|")
         clauses.append(table.c.value_code == _key(second[-1]))
         clauses += [table.c.value_system == _key(second[0])] if len(second) == 2 else []
     return sa.and_(*clauses)

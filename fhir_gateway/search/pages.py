@@ -8,6 +8,7 @@ walked through in the order that was asked for until the page is full. So the ti
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -50,7 +51,7 @@ def find(connection: sa.Connection, wanted: query.Query) -> Page:
 
 
 def _few(connection: sa.Connection, wanted: query.Query) -> tuple[int, ...] | None:
-    """The keys that the most selective condition leaves, when they are few."""
+    """The keys that a condition leaves, of the first one that leaves few."""
     for condition in wanted.filters:
         keys = condition.keys()
         if keys is not None:
@@ -98,12 +99,12 @@ def _total(
     if wanted.page is None and following is None:
         return found
     if wanted.total is None and few is None:
-        return None if wanted.filters else _count_to(connection, _where(wanted, None), COUNTED)
+        return None if wanted.filters else count_to(connection, _where(wanted, None), COUNTED)
     return _count(connection, _where(wanted, few))
 
 
-def _count_to(connection: sa.Connection, where: list[conditions.Clause], limit: int) -> int | None:
-    """How many match, if not more than `limit`."""
+def count_to(connection: sa.Connection, where: Sequence[conditions.Clause], limit: int) -> int | None:
+    """How many versions match, if not more than `limit`: counting must not take longer than the page."""
     some = sa.select(_version.c.rk).where(*where).limit(limit + 1).subquery()
     counted = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
     return counted if counted <= limit else None

@@ -139,15 +139,15 @@ class _Reader:
 
     def filter(self, types: tuple[str, ...], name: str, value: str) -> conditions.Filter:
         """The condition of one parameter, with a chain or `_has` at most one level deep."""
-        alternatives = _values(value)
+        alternatives = [text for text in conditions.split(value, ",") if text]
         if not any(text.strip() for text in alternatives):
             raise BadQuery(f"The search parameter {name[:64]} has no value.")
         if len(alternatives) > MAX_ALTERNATIVES:
             raise BadQuery(f"A search parameter has at most {MAX_ALTERNATIVES} alternatives.", "too-costly")
         if name == "_id":
-            return conditions.by_id(types, _values(value))
+            return conditions.by_id(types, alternatives)
         if name == "_lastUpdated":
-            return self._build(lambda: conditions.by_last_updated(_values(value)))
+            return self._build(lambda: conditions.by_last_updated(alternatives))
         if name.startswith("_has:"):
             return self._reverse_chain(types, name, value)
         head, dot, rest = name.partition(".")
@@ -156,7 +156,7 @@ class _Reader:
         if dot:
             return self._chain(parameter, modifier, rest, value)
         build = lambda: conditions.by_parameter(  # noqa: E731
-            parameter, modifier, _values(value), base_url=self.base_url, known_types=self.known_types
+            parameter, modifier, alternatives, base_url=self.base_url, known_types=self.known_types
         )
         return self._build(build)
 
@@ -281,19 +281,3 @@ _CONTROLS: dict[str, Callable[[_Reader, Query, str, str], Query]] = {
     "_include": _Reader.include,
     "_revinclude": _Reader.reverse_include,
 }
-
-
-def _values(text: str) -> list[str]:
-    """The alternatives of a value, at commas that are not escaped; escapes stay for the kinds to read."""
-    found, start = list[str](), 0
-    escaped = False
-    for index, char in enumerate(text):
-        if escaped:
-            escaped = False
-        elif char == "\\":
-            escaped = True
-        elif char == ",":
-            found.append(text[start:index])
-            start = index + 1
-    found.append(text[start:])
-    return [part for part in found if part]

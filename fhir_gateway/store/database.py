@@ -100,10 +100,15 @@ def connect(url: str, *, writes: bool) -> sa.Engine:
     return engine
 
 
-def migrate(url: str) -> None:
-    """Bring the schema to this version's state; a newer schema than this program knows is an error."""
+def _migrations() -> alembic.config.Config:
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def migrate(url: str) -> None:
+    """Bring the schema to this version's state; a newer schema than this program knows is an error."""
+    config = _migrations()
     engine = connect(url, writes=True)
     try:
         with engine.begin() as connection:
@@ -119,9 +124,7 @@ def migrate(url: str) -> None:
 
 def check_schema(url: str) -> None:
     """ConfigurationError when the database does not have the schema of this version."""
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    head = alembic.script.ScriptDirectory.from_config(config).get_current_head()
+    head = alembic.script.ScriptDirectory.from_config(_migrations()).get_current_head()
     engine = connect(url, writes=False)
     try:
         with engine.connect() as connection:

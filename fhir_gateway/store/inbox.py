@@ -31,16 +31,11 @@ class Message:
         return hashlib.sha256(self.body).hexdigest()
 
 
-def new_key() -> str:
-    """A key for a message that is about to be kept."""
-    return ids.new()
-
-
 def keep(
     unit: database.Unit, message: Message, *, status: int, answer: bytes | None = None, key: str | None = None
 ) -> str:
     """Keep the message with the answer's status (and body where a resend must get it again); returns its key."""
-    key = key or new_key()
+    key = key or ids.new()
     _KEEP.run(
         unit.connection,
         id=key,

@@ -7,7 +7,6 @@ import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import alembic.autogenerate
@@ -19,14 +18,6 @@ from fhir_gateway import errors
 from fhir_gateway.store import codec, database, inbox, resources, schema
 from tests import support
 from tests.support import Gateway, Json
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A migrated SQLite file."""
-    found = database.sqlite_url(tmp_path / "gateway.sqlite")
-    database.migrate(found)
-    return found
 
 
 @pytest.fixture

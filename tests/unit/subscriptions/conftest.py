@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from fhir_gateway.store import database
 from fhir_gateway.subscriptions import matching
 from tests.unit.subscriptions import helpers
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A migrated SQLite file."""
-    found = database.sqlite_url(tmp_path / "gateway.sqlite")
-    database.migrate(found)
-    return found
 
 
 @pytest.fixture
