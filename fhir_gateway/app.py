@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ from starlette.types import Receive, Scope, Send
 import fhir_gateway
 from fhir_gateway import errors, lock, logs, metrics, settings
 from fhir_gateway.ehr import client as ehr_client
+from fhir_gateway.messages import delivery as message_delivery
+from fhir_gateway.messages import mapping, over_http, reception
 from fhir_gateway.mllp import server as mllp_server
+from fhir_gateway.mllp import tls
 from fhir_gateway.rest import openapi, router
 from fhir_gateway.runs import slots, trigger, workflow
 from fhir_gateway.search import values
@@ -29,6 +33,7 @@ from fhir_gateway.security import audit
 from fhir_gateway.store import codec, database, resources, search_index
 from fhir_gateway.subscriptions import delivery, matching
 from mappers.results_to_fhir import device
+from mappers.v2_to_fhir import rules, sites
 from pipeline import rehearsal
 from pipeline.engines import rules as rules_engine
 from profiles import package, validation
@@ -55,6 +60,8 @@ class Gateway:
     engine_version: str
     profiles: validation.Profiles
     reads: audit.Reads
+    reception: reception.Reception = dataclasses.field(init=False)
+    sender: message_delivery.Worker = dataclasses.field(init=False)
     is_ready: bool = False
 
     @property
@@ -118,7 +125,7 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
         stack.callback(store.close)
         engine = engine_connection(url)
         stack.callback(engine.dispose)
-        rules = rules_engine.version()
+        tables = rules_engine.version()
         gateway = Gateway(
             settings=config,
             database=store,
@@ -127,13 +134,17 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
             metrics=metrics.Metrics(),
             ehr=ehr_client.Ehr(config.ehr) if config.ehr else None,
             token=settings.read_secret(config.security.token_file) if config.security else None,
-            device_resource=device.build({"gateway": fhir_gateway.__version__, **rules}),
-            engine_version=f"rules {rules['tables']}",
+            device_resource=device.build({"gateway": fhir_gateway.__version__, **tables}),
+            engine_version=f"rules {tables['tables']}",
             profiles=await asyncio.to_thread(_profiles, config.profiles.packages),
             reads=audit.Reads(store),
         )
         if gateway.ehr is not None:
             stack.push_async_callback(gateway.ehr.close)
+        known = await asyncio.to_thread(_sites, config.hl7v2.sites)
+        mapper = mapping.Mapper(gateway, known)
+        gateway.reception = reception.Reception(store, known, mapper, gateway.metrics)
+        gateway.sender = message_delivery.Worker(gateway)
         if is_worker:
             await store.write(lambda unit: resources.put(unit, gateway.device_resource))
             await _launch(gateway, url, engine)
@@ -142,11 +153,51 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
             notes.wake = worker.wake
             worker.start()
             stack.push_async_callback(worker.stop)
-            listener = await mllp_server.start(config.server.host, config.server.mllp_port, store)
-            stack.callback(listener.close)
+            gateway.sender.start()
+            stack.push_async_callback(gateway.sender.stop)
+        mapper.start(maps=is_worker)
+        stack.push_async_callback(mapper.stop)
+        if is_worker:
+            await _listen(stack, gateway)
         gateway.is_ready = True
         yield gateway
         gateway.is_ready = False
+
+
+def _sites(folder: Path | None) -> sites.Sites:
+    """The senders' files. At the start a broken one is an error; later its last good state goes on."""
+    if folder is not None and not folder.is_dir():
+        raise errors.ConfigurationError(f"hl7v2.sites: {folder} is no folder.")
+    try:
+        known = sites.Sites(folder)
+    except rules.Broken as error:
+        raise errors.ConfigurationError(f"The bundled maps cannot be used: {error}.") from None
+    known.refresh()
+    if known.broken:
+        raise errors.ConfigurationError(f"hl7v2.sites: {next(iter(known.broken.values()))}.")
+    return known
+
+
+async def _listen(stack: contextlib.AsyncExitStack, gateway: Gateway) -> None:
+    """The MLLP ports. They end first: what has been received completely is still answered."""
+    options, server = gateway.settings.hl7v2, gateway.settings.server
+    main = settings.Listener(
+        port=server.mllp_port, certificate=options.certificate, key=options.key, client_ca=options.client_ca
+    )
+    limits = mllp_server.Limits(
+        options.max_megabytes * 1_048_576, options.connections, options.idle_seconds, options.read_seconds
+    )
+
+    async def receive(message: bytes, peer: mllp_server.Peer) -> Sequence[reception.Answer]:
+        return await gateway.reception.receive(message, channel="mllp", port=peer.port, certificate=peer.certificate)
+
+    for name, wanted in {"mllp": main, **options.listeners}.items():
+        context = None
+        if wanted.certificate is not None and wanted.key is not None:
+            context = tls.server_context(wanted.certificate, wanted.key, wanted.client_ca)
+        listener = await mllp_server.start(name, server.host, wanted.port, receive, limits, context)
+        stack.push_async_callback(listener.close, server.drain_seconds / 4)
+        log.info("listening", mllp=f"{server.host}:{listener.port}", listener=name)
 
 
 def _only_worker(config: settings.Settings, url: str) -> contextlib.AbstractContextManager[None]:
@@ -236,6 +287,7 @@ def build(config: settings.Settings) -> FastAPI:
         lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     application.add_exception_handler(HTTPException, router.no_such_route)
+    application.add_route("/hl7v2", over_http.post, methods=["POST"])
     application.add_api_route("/healthz", _healthz, methods=["GET"])
     application.add_api_route("/readyz", _readyz, methods=["GET"])
     application.add_api_route("/metrics", _metrics, methods=["GET"])

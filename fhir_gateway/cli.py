@@ -20,6 +20,13 @@ application = typer.Typer(
 runs = typer.Typer(no_args_is_help=True, help="Runs: what was worked on, how it ended, and working on it again.")
 application.add_typer(runs, name="runs")
 
+messages = typer.Typer(no_args_is_help=True, help="HL7 v2 messages: what came, how it was mapped, and what goes out.")
+application.add_typer(messages, name="messages")
+maps = typer.Typer(no_args_is_help=True, help="The mapping of HL7 v2 to FHIR: explained, and tested.")
+application.add_typer(maps, name="map")
+
+Sites = Annotated[Path | None, typer.Option("--sites", help="Folder of site files; default: hl7v2.sites.")]
+
 
 def main() -> None:
     """The entry point of `fhir-gateway`."""
@@ -125,6 +132,105 @@ def replay_run(
     from fhir_gateway.runs import inspection
 
     typer.echo(inspection.replay(_settings(config, data=data), run, from_stage))
+
+
+@messages.command("list")
+def list_messages(
+    state: Annotated[str | None, typer.Option(help="received, mapped, failed, no-map or refused.")] = None,
+    limit: Annotated[int, typer.Option(help="How many at most.")] = 50,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """The newest messages, one a line."""
+    from fhir_gateway.messages import inspection
+
+    for line in inspection.lines(_settings(config, data=data), state, limit):
+        typer.echo(line)
+
+
+@messages.command("show")
+def show_message(message: str, config: Config = None, data: Data = None) -> None:
+    """One message: its state, where each value goes, and what is odd about its structure."""
+    from fhir_gateway.messages import inspection
+
+    typer.echo(inspection.text(_settings(config, data=data), message))
+
+
+@messages.command("replay")
+def replay_messages(
+    message: Annotated[list[str] | None, typer.Argument(help="Ids of messages.")] = None,
+    state: Annotated[str | None, typer.Option(help="All in this state: failed, no-map or mapped.")] = None,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Map messages again, after a fix; a running gateway does it at once, else the next one does."""
+    from fhir_gateway.messages import inspection
+
+    typer.echo(inspection.replay(_settings(config, data=data), message or [], state))
+
+
+@messages.command("not-mapped")
+def list_not_mapped(
+    site: Annotated[str | None, typer.Option(help="Only this sender.")] = None,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Fields that carried a value and were mapped by no rule, by sender and event, the most frequent first."""
+    from fhir_gateway.messages import inspection
+
+    for line in inspection.not_mapped(_settings(config, data=data), site):
+        typer.echo(line)
+
+
+@messages.command("outgoing")
+def list_outgoing(
+    state: Annotated[str | None, typer.Option(help="waiting, sent or dead.")] = None,
+    limit: Annotated[int, typer.Option(help="How many at most.")] = 50,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Messages of ours and how they fare, one a line."""
+    from fhir_gateway.messages import inspection
+
+    for line in inspection.outgoing_lines(_settings(config, data=data), state, limit):
+        typer.echo(line)
+
+
+@messages.command("send-again")
+def send_message_again(control: str, config: Config = None, data: Data = None) -> None:
+    """Send a dead letter again."""
+    from fhir_gateway.messages import inspection
+
+    typer.echo(inspection.send_again(_settings(config, data=data), control))
+
+
+@maps.command("explain")
+def explain_message(
+    file: Annotated[Path, typer.Argument(help="A file with an HL7 v2 message, or a batch.")],
+    site: Annotated[str | None, typer.Option(help="Name of the sender; default: by MSH-3 and MSH-4.")] = None,
+    sites: Sites = None,
+    config: Config = None,
+) -> None:
+    """Each value of a message, and where it goes."""
+    from fhir_gateway.messages import inspection
+
+    typer.echo(inspection.explain(file, sites or _settings(config).hl7v2.sites, site))
+
+
+@maps.command("test")
+def test_maps(
+    site: Annotated[str | None, typer.Argument(help="Name of the sender; default: all.")] = None,
+    sites: Sites = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Take what comes out now as what is expected.")] = False,
+    config: Config = None,
+) -> None:
+    """Run the golden messages of a site and show what differs."""
+    from fhir_gateway.messages import inspection
+
+    told, is_good = inspection.test(sites or _settings(config).hl7v2.sites, site, accept=accept)
+    typer.echo(told)
+    if not is_good:
+        sys.exit(1)
 
 
 def _settings(config: Path | None, **overrides: object) -> settings.Settings:

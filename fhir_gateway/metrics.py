@@ -26,6 +26,31 @@ class Metrics:
             "fhir_gateway_stage_failures", "Failed tries of a stage", ("stage",), registry=self.registry
         )
 
+        self.messages = prometheus_client.Counter(
+            "fhir_gateway_hl7v2_messages",
+            "HL7 v2 messages: received, repeated, refused, and how their mapping ended",
+            ("site", "state"),
+            registry=self.registry,
+        )
+        self.not_mapped = prometheus_client.Counter(
+            "fhir_gateway_hl7v2_not_mapped",
+            "Values of HL7 v2 messages that no rule took",
+            ("site",),
+            registry=self.registry,
+        )
+        self.sent = prometheus_client.Counter(
+            "fhir_gateway_hl7v2_sent",
+            "HL7 v2 messages of ours: sent, tried in vain, dead",
+            ("destination", "state"),
+            registry=self.registry,
+        )
+        self.destination_up = prometheus_client.Gauge(
+            "fhir_gateway_hl7v2_destination_up",
+            "Whether a destination took the last message (1) or failed it (0)",
+            ("destination",),
+            registry=self.registry,
+        )
+
     def text(self) -> bytes:
         """The exposition format."""
         return prometheus_client.generate_latest(self.registry)

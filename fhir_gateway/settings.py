@@ -97,6 +97,82 @@ class Subscriptions(_Section):
     timeout_seconds: Seconds = Field(10.0, description="How long one delivery may take.")
 
 
+class Listener(_Section):
+    """A further MLLP port. Senders can be told apart by it."""
+
+    port: int = Field(ge=0, le=65535, description="Its port. 0 takes a free one.")
+    certificate: Path | None = Field(None, description="Server certificate (PEM): the port speaks TLS.")
+    key: Path | None = Field(None, description="The key of the certificate.")
+    client_ca: Path | None = Field(
+        None, description="Authorities (PEM) of client certificates: who has none of theirs is not let in."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _is_whole(self) -> Listener:
+        """Half a TLS set-up would be none."""
+        if (self.certificate is None) != (self.key is None) or (self.client_ca and not self.certificate):
+            raise ValueError("certificate and key belong together, and client_ca needs both")
+        return self
+
+
+Result = Literal["note", "summary", "diagnoses", "warnings", "billing"]
+
+
+class Destination(_Section):
+    """A system that results are sent to as HL7 v2 messages over MLLP."""
+
+    host: str = Field(description="Its host.")
+    port: int = Field(ge=1, le=65535, description="Its MLLP port.")
+    results: tuple[Result, ...] = Field(
+        description="What it gets: note and summary (MDM), diagnoses (BAR^P12), warnings (ORU^R01), billing (DFT^P03)."
+    )
+    drafts: tuple[Result, ...] = Field(
+        ("note", "summary", "warnings"),
+        description="Which of them it gets as drafts too, marked as such; the others only after the release.",
+    )
+    application: str = Field("FHIR-GATEWAY", description="Our name in MSH-3.")
+    facility: str = Field("", description="Our facility in MSH-4.")
+    receiving_application: str = Field("", description="Its name in MSH-5.")
+    receiving_facility: str = Field("", description="Its facility in MSH-6.")
+    accept: Literal["", "AL"] = Field("AL", description="MSH-15. Empty, with an empty `answer`: original mode.")
+    answer: Literal["", "NE", "AL"] = Field("NE", description="MSH-16. AL waits for the application's answer too.")
+    tls: bool = Field(False, description="Connect with TLS.")
+    ca: Path | None = Field(None, description="Authorities (PEM) of its certificate. Default: the system's.")
+    certificate: Path | None = Field(None, description="Our client certificate (PEM).")
+    key: Path | None = Field(None, description="The key of our certificate.")
+    connect_seconds: Seconds = Field(10.0, description="How long a connection may take to be made.")
+    timeout_seconds: Seconds = Field(
+        30.0, description="How long an answer is waited for; then the connection is dropped."
+    )
+    attempts: int = Field(5, gt=0, description="Times a message is sent before it is a dead letter.")
+    backoff_seconds: Seconds = Field(1.0, description="Pause before the second try; it doubles, to 60 s at most.")
+
+
+class Hl7v2(_Section):
+    """HL7 v2 messages in and out."""
+
+    sites: Path | None = Field(
+        None, description="Folder with a file NAME.yaml for each sender. A changed file is read again."
+    )
+    max_megabytes: int = Field(32, gt=0, description="A connection that sends a larger message is ended.")
+    connections: int = Field(256, gt=0, description="MLLP connections at once on a port.")
+    idle_seconds: Seconds = Field(3600.0, description="A connection without traffic for so long is ended.")
+    read_seconds: Seconds = Field(60.0, description="A message that takes longer to come ends its connection.")
+    certificate: Path | None = Field(None, description="Server certificate (PEM): server.mllp_port speaks TLS.")
+    key: Path | None = Field(None, description="The key of the certificate.")
+    client_ca: Path | None = Field(None, description="Authorities (PEM) of client certificates, which are then needed.")
+    listeners: dict[str, Listener] = Field({}, description="Further MLLP ports, as [hl7v2.listeners.NAME].")
+    destinations: dict[str, Destination] = Field(
+        {}, description="Where results go as HL7 v2, as [hl7v2.destinations.NAME]."
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _is_whole(self) -> Hl7v2:
+        """Half a TLS set-up would be none."""
+        Listener(port=0, certificate=self.certificate, key=self.key, client_ca=self.client_ca)
+        return self
+
+
 class Runs(_Section):
     """When a run starts and how it fails."""
 
@@ -156,9 +232,15 @@ class Settings(BaseSettings):
     profiles: Profiles = Profiles()
     runs: Runs = Runs()
     subscriptions: Subscriptions = Subscriptions()
+    hl7v2: Hl7v2 = Hl7v2()
     billing: Billing = Billing()
     ehr: Ehr | None = None
     security: Security | None = None
+
+    @property
+    def has_receivers(self) -> bool:
+        """Whether results are sent to anybody: a record system by FHIR, or destinations by HL7 v2."""
+        return self.ehr is not None or bool(self.hl7v2.destinations)
 
     @classmethod
     def settings_customise_sources(

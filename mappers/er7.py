@@ -46,6 +46,10 @@ _IS_OF_BATCH: Final = re.compile(r"(?:FHS|BHS|BTS|FTS)(?![A-Za-z0-9])")
 NULL: Final = '""'  # a field that says: delete what you have
 
 
+#: Number of a segment in its message (from 0), field, repetition, component, subcomponent (from 1).
+Leaf = tuple[int, int, int, int, int]
+
+
 class Malformed(Exception):
     """The bytes are no HL7 v2 message. The text says what is wrong with them."""
 
@@ -192,8 +196,8 @@ class Segment:
         return self.raw if end < 0 else self.raw[:end]
 
     @property
-    def _values(self) -> list[str]:
-        """values[n] is field n. MSH-1 is the field separator itself."""
+    def raws(self) -> list[str]:
+        """raws[n] is field n as it came. MSH-1 is the field separator itself."""
         if self._fields is None:
             self._fields = self.raw.split(self._context.delimiters.field)
             if self._fields[0] in _HEADERS:
@@ -202,11 +206,11 @@ class Segment:
 
     def __len__(self) -> int:
         """The number of the last field that was sent."""
-        return len(self._values) - 1
+        return len(self.raws) - 1
 
     def field(self, number: int) -> Field:
         """The field of this number; an empty one where there is none."""
-        values = self._values
+        values = self.raws
         raw = values[number] if 0 < number < len(values) else ""
         context = self._context
         if number <= 2 and self.name in _HEADERS:
@@ -216,7 +220,7 @@ class Segment:
     @property
     def fields(self) -> list[tuple[int, Field]]:
         """Number and field of each one that has a value."""
-        return [(number, self.field(number)) for number, raw in enumerate(self._values) if number and raw]
+        return [(number, self.field(number)) for number, raw in enumerate(self.raws) if number and raw]
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +277,33 @@ class Message:
             return ""
         found = segment.field(field).repetition(repetition).component(component)
         return found.subcomponent(subcomponent).text
+
+    def leaves(self) -> Iterator[tuple[Leaf, str]]:
+        """Every subcomponent that has a value, with its place and as it came, in the order of the message.
+
+        A walk down the tree finds the same; this makes no object for each node.
+        """
+        delimiters = (self.delimiters.repetition, self.delimiters.component, self.delimiters.subcomponent)
+        repetition_by, component_by, subcomponent_by = (one or "\r" for one in delimiters)  # no field has a CR
+        for index, segment in enumerate(self.segments):
+            is_header = segment.name in _HEADERS
+            for number, field in enumerate(segment.raws):
+                if not field or not number:
+                    continue
+                if (is_header and number <= 2) or not (
+                    component_by in field or repetition_by in field or subcomponent_by in field
+                ):
+                    yield (index, number, 1, 1, 1), field
+                    continue
+                for r, repetition in enumerate(field.split(repetition_by), start=1):
+                    for c, component in enumerate(repetition.split(component_by), start=1):
+                        if subcomponent_by not in component:
+                            if component:
+                                yield (index, number, r, c, 1), component
+                            continue
+                        for s, subcomponent in enumerate(component.split(subcomponent_by), start=1):
+                            if subcomponent:
+                                yield (index, number, r, c, s), subcomponent
 
     @property
     def structure(self) -> str:
@@ -336,9 +367,9 @@ def parse(data: bytes, default: str | None = None, *, heeds_header: bool = True)
     try:
         text = body.decode(codec)
     except UnicodeDecodeError:
-        if codec.startswith("utf-16"):  # there is no place in it for other bytes
+        if _errors(codec) == "strict":
             raise Malformed(f"The bytes are no {codec}, as which they begin.") from None
-        text = body.decode(codec, "surrogateescape")
+        text = body.decode(codec, _errors(codec))
         notes = (*notes, f"There are bytes that are no {codec}.")
     delimiters = _delimiters(text)
     context = Context(delimiters, codec)
@@ -640,9 +671,13 @@ def _joined(parts: list[str], delimiter: str) -> str:
 
 def _part(value: Part, d: Delimiters, outer: str) -> str:
     """A text without the delimiters `outer`, which would end the part that it is."""
+    if not value:
+        return ""
     if not isinstance(value, Raw):
-        return escape(value, d) if value else ""
+        return escape(value, d)
     if any(delimiter in value for delimiter in outer):
         raise ValueError("a raw piece holds a delimiter of what it is put in")
+    if value.isprintable():
+        return value
     written = _escapes(d).written
     return _SPECIAL_IN_RAW.sub(lambda found: written.get(found[0], ""), value)

@@ -63,6 +63,12 @@ def reference_targets(resource_type: str, path: str) -> frozenset[str]:
     return targets
 
 
+def alternatives(resource_type: str, name: str) -> frozenset[str]:
+    """The other JSON names of the choice that `name` is one of: `deceasedBoolean` for `deceasedDateTime`."""
+    found = next((choice.names for choice in definition(resource_type).choices if name in choice.names), frozenset())
+    return found - {name, f"_{name}", name.removeprefix("_")}
+
+
 def _at(of: Definition, step: str) -> Element | None:
     """The element with this JSON name, or the Reference of the choice with this stem."""
     chosen = of.elements.get(f"{step}Reference")

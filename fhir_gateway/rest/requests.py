@@ -66,12 +66,16 @@ def wanted_format(request: Request, pairs: Pairs, path: str) -> formats.Format:
     return formats.wanted(dict(pairs), request.headers.get("accept", ""), is_binary=is_binary)
 
 
-async def read_body(request: Request, limits: settings.Rest) -> bytes:
-    """The body within the limits of size and time; a longer one is refused before it is read to its end."""
-    limit = limits.max_body_megabytes * 1_048_576
+async def read_body(request: Request, limits: settings.Rest, *, megabytes: int | None = None) -> bytes:
+    """The body within the limits of size and time; a longer one is refused before it is read to its end.
+
+    `megabytes` is the limit of an address that has one of its own.
+    """
+    limit = (megabytes or limits.max_body_megabytes) * 1_048_576
+    key = "hl7v2.max_megabytes" if megabytes else "rest.max_body_megabytes"
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        raise _too_large(limits)
+        raise _too_large(limit, key)
     chunks: list[bytes] = []
     size = 0
     try:
@@ -79,7 +83,7 @@ async def read_body(request: Request, limits: settings.Rest) -> bytes:
             async for chunk in request.stream():
                 size += len(chunk)
                 if size > limit:
-                    raise _too_large(limits)
+                    raise _too_large(limit, key)
                 chunks.append(chunk)
     except ClientDisconnect:
         raise outcomes.bad_request("The connection ended before the whole body had come.") from None
@@ -89,8 +93,8 @@ async def read_body(request: Request, limits: settings.Rest) -> bytes:
     return b"".join(chunks)
 
 
-def _too_large(limits: settings.Rest) -> outcomes.Refused:
-    text = f"The body is larger than {limits.max_body_megabytes} MB, the limit that rest.max_body_megabytes sets."
+def _too_large(limit: int, key: str) -> outcomes.Refused:
+    text = f"The body is larger than {limit // 1_048_576} MB, the limit that {key} sets."
     return outcomes.Refused(413, outcomes.Issue("too-long", text))
 
 

@@ -106,7 +106,7 @@ class Endpoint:
         """The name of the interaction and its response; a refusal is kept with its bytes before it is told."""
         name, body, wanted = "unknown", b"", formats.JSON
         try:
-            _authorise(self.gateway, request)
+            authorise(self.gateway, request)
             path = _path(request)
             pairs = requests.query(request)
             wanted = requests.wanted_format(request, pairs, path)
@@ -196,7 +196,8 @@ def _path(request: Request) -> str:
     return path.removeprefix(PREFIX).strip("/")
 
 
-def _authorise(gateway: Gateway, request: Request) -> None:
+def authorise(gateway: Gateway, request: Request) -> None:
+    """Refuse a request without the token (401), and where there is none one that came by another name (421, 403)."""
     if gateway.token is None:
         _came_to_this_host(gateway, request)
     if gateway.token is None or _path(request) == "metadata":

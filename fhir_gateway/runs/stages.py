@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from fhir_gateway import errors
 from fhir_gateway.ehr import client as ehr_client
 from fhir_gateway.ehr import write_back as ehr_write_back
+from fhir_gateway.messages import results as message_results
 from fhir_gateway.runs import register, write_back
 from fhir_gateway.search import values
 from fhir_gateway.store import codec, database, resources
@@ -237,10 +238,15 @@ async def _deliver(gateway: Gateway, run: register.Run) -> Written:
 
 
 async def deliver_encounter(gateway: Gateway, run: register.Run) -> None:
-    """Send everything we proposed for the run's encounter, the withdrawn and the released too, as far as it changed."""
-    if gateway.ehr is not None:
+    """Send everything we proposed for the run's encounter, the withdrawn and the released too, as far as it changed.
+
+    To destinations of HL7 v2 it is queued.
+    """
+    if gateway.settings.has_receivers:
         made = await gateway.database.read(lambda connection: write_back.for_delivery(connection, gateway, run))
-        await ehr_write_back.deliver(gateway.ehr, gateway.database, made)
+        await message_results.queue(gateway, run.encounter, made)
+        if gateway.ehr is not None:
+            await ehr_write_back.deliver(gateway.ehr, gateway.database, made)
 
 
 WORK: dict[flow.Stage, Callable[[Gateway, register.Run], Awaitable[Result]]] = {

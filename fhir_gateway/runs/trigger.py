@@ -63,9 +63,9 @@ def start(unit: database.Unit, gateway: Gateway, encounter: str, new_sources: tu
 
 
 def deliver_again(unit: database.Unit, gateway: Gateway, encounter: str) -> None:
-    """Queue the delivery of what changed after the newest run of an encounter, where there is an EHR."""
+    """Queue the delivery of what changed after the newest run of an encounter, where somebody receives it."""
     run = register.newest_completed(unit.connection, encounter)
-    if gateway.settings.ehr is not None and run is not None:
+    if gateway.settings.has_receivers and run is not None:
         gateway.engine.enqueue_in_transaction(
             unit.connection,
             {"workflow_name": DELIVERY, "queue_name": QUEUE, "workflow_id": f"{run.id}.release.{unit.now}"},
@@ -103,8 +103,10 @@ def is_source(resource: codec.Resource, gateway: Gateway) -> bool:
 
 
 def _triggers(attachment: Any) -> bool:
+    """What is only announced (a title, and neither data nor url) may be a document one day; it is none yet."""
     content_type = str(attachment.get("contentType", "text/plain")).lower()
-    return content_type.startswith(_TRIGGERING)
+    is_announced = "title" in attachment and "data" not in attachment and "url" not in attachment
+    return content_type.startswith(_TRIGGERING) and not is_announced
 
 
 def _is_configured_type(resource: codec.Resource, wanted: tuple[str, ...]) -> bool:

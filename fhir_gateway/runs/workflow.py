@@ -64,11 +64,9 @@ async def document_encounter(run_id: str) -> str:
 
 @DBOS.workflow(name=trigger.DELIVERY, max_recovery_attempts=MAX_RECOVERY_ATTEMPTS)
 async def deliver_again(run_id: str) -> str:
-    """Send to the EHR what changed after the run: its release."""
+    """Send to those who receive results what changed after the run: its release."""
     gateway = _bound()
-    if gateway.settings.ehr is None:
-        return "completed"
-    options = gateway.settings.ehr
+    options = gateway.settings.ehr or gateway.settings.runs
     try:
         await DBOS.run_step_async(
             {
@@ -82,7 +80,7 @@ async def deliver_again(run_id: str) -> str:
             run_id,
         )
     except (dbos_error.DBOSException, PortableWorkflowError):
-        reason = "The EHR could not be reached with the release; replay the run from deliver."
+        reason = "The release could not be handed on; replay the run from deliver."
         return await DBOS.run_step_async({"name": "end-deliver-again"}, _end, run_id, "deliver", "failed", reason)
     return "completed"
 

@@ -173,3 +173,87 @@ notification = sa.Table(
     sa.Column("at", sa.BigInteger, nullable=False),
     sa.Index("notification_by_subscription", "subscription", "number"),
 )
+
+#: Every HL7 v2 message, in the order of arrival; its bytes stand in `received` under the same id. `identity` is the
+#: digest of MSH-3, MSH-4 and MSH-10, once; None for a message that was refused.
+message = sa.Table(
+    "message",
+    metadata,
+    sa.Column("number", _key, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(36), nullable=False, unique=True),
+    sa.Column("identity", sa.String(64), unique=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("site", sa.String(64), nullable=False),
+    sa.Column("event", sa.String(16), nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("answer", sa.LargeBinary),
+    sa.Column("peer", sa.LargeBinary, nullable=False),
+    sa.Column("encounter", sa.String(64)),
+    sa.Column("faults", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("not_mapped", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("reason", sa.String(512)),
+    sa.Index("message_by_state", "state", "number"),
+    sa.Index("message_by_encounter", "encounter", "number"),
+)
+
+#: Which resource an identifier of a message means, or what else a rule file finds it by, as a digest.
+message_identity = sa.Table(
+    "message_identity",
+    metadata,
+    sa.Column("type", sa.String(64), primary_key=True),
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), nullable=False),
+)
+
+#: The time of the newest message that wrote a resource: what an older one says does not go over it.
+message_age = sa.Table(
+    "message_age",
+    metadata,
+    sa.Column("type", sa.String(64), primary_key=True),
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+)
+
+#: What the messages said of an encounter's whereabouts: all of it, so that the order of arrival changes nothing.
+movement = sa.Table(
+    "movement",
+    metadata,
+    sa.Column("message", sa.String(36), primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True),
+    sa.Column("encounter", sa.String(64), nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Index("movement_by_encounter", "encounter"),
+)
+
+#: Fields with a value that no rule took, by sender: how often, and when first and last. Never the value.
+not_mapped = sa.Table(
+    "not_mapped",
+    metadata,
+    sa.Column("site", sa.String(64), primary_key=True),
+    sa.Column("event", sa.String(16), primary_key=True),
+    sa.Column("field", sa.String(32), primary_key=True),
+    sa.Column("messages", sa.BigInteger, nullable=False),
+    sa.Column("first", sa.BigInteger, nullable=False),
+    sa.Column("last", sa.BigInteger, nullable=False),
+)
+
+#: HL7 v2 messages of ours on their way to a destination, in the order in which they were made.
+outgoing = sa.Table(
+    "outgoing",
+    metadata,
+    sa.Column("number", _key, primary_key=True, autoincrement=True),
+    sa.Column("control", sa.String(36), nullable=False, unique=True),
+    sa.Column("destination", sa.String(64), nullable=False),
+    sa.Column("patient", sa.String(64), nullable=False),
+    sa.Column("encounter", sa.String(64), nullable=False),
+    sa.Column("event", sa.String(16), nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("due", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("answer", sa.LargeBinary),
+    sa.Column("reason", sa.String(512)),
+    sa.Index("outgoing_by_state", "destination", "state", "number"),
+)

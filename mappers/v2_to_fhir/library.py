@@ -1,0 +1,380 @@
+"""Reading the rule files, and laying a site's over them. A fault names file, line and reason."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+
+from mappers.v2_to_fhir import datatypes, rules, scope
+from mappers.v2_to_fhir.rules import Broken, Place
+from profiles import base
+
+FOLDER: Final = Path(__file__).parent
+
+T = TypeVar("T")
+
+
+class Lines(dict[str, Any]):
+    """A mapping of a YAML file that knows its line, and that of each key."""
+
+    line: int = 0
+    lines: Mapping[str, int]
+
+    def at(self, key: str) -> int:
+        """The line of a key; of the mapping where it has none."""
+        return self.lines.get(key, self.line)
+
+
+class _Loader(yaml.SafeLoader):
+    """Strings stay strings: a code `NO` or `010` is none of YAML's booleans or numbers. Keys are unique."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> Lines:
+    found = Lines()
+    found.line = node.start_mark.line + 1
+    lines: dict[str, int] = {}
+    for key_node, value_node in node.value:
+        key = str(loader.construct_object(key_node, deep=True))
+        if key in found:
+            raise yaml.constructor.ConstructorError(None, None, f"{key} stands twice", key_node.start_mark)
+        found[key] = loader.construct_object(value_node, deep=True)
+        lines[key] = key_node.start_mark.line + 1
+    found.lines = lines
+    return found
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag == "tag:yaml.org,2002:null"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read(path: Path) -> Lines:
+    """A YAML file whose top is a mapping; Broken when it is none."""
+    try:
+        found = yaml.load(path.read_text("utf-8"), _Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise Broken(Place(path.name, line), str(error.problem)) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise Broken(Place(path.name, 1), f"cannot be read ({type(error).__name__})") from None
+    if not isinstance(found, Lines):
+        raise Broken(Place(path.name, 1), "is not a mapping")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """All rules and tables of one sender."""
+
+    segments: Mapping[str, rules.SegmentMap]
+    messages: Mapping[str, rules.MessageMap]  # by event, e.g. ADT^A01
+    tables: Mapping[str, scope.Table]
+
+    def message(self, event: str) -> rules.MessageMap | None:
+        """The map of a message by its type and trigger event; None when there is none."""
+        return self.messages.get(event)
+
+    def segment(self, message: rules.MessageMap, name: str) -> rules.SegmentMap | None:
+        """The map of a segment in this message; None when it has none."""
+        wanted = message.use.get(name, name)
+        return None if wanted is None else self.segments.get(wanted)
+
+
+@lru_cache(maxsize=1)
+def bundled() -> Library:
+    """The library as it ships."""
+    tables: dict[str, scope.Table] = {}
+    for path in sorted((FOLDER / "tables").glob("*.yaml")):
+        tables |= read_tables(read(path), path.name)
+    segments: dict[str, rules.SegmentMap] = {}
+    for path in sorted((FOLDER / "maps").glob("*.yaml")):
+        found = segment_map(read(path), path.stem, path.name, tables)
+        segments[found.name] = found
+    messages: dict[str, rules.MessageMap] = {}
+    for path in sorted((FOLDER / "messages").glob("*.yaml")):
+        read_message = message_map(read(path), path.stem, path.name, segments)
+        messages |= dict.fromkeys(read_message.events, read_message)
+    return Library(segments, messages, tables)
+
+
+def keys(given: Lines, file: str, allowed: Iterable[str], required: Iterable[str] = ()) -> None:
+    """Broken for a key that means nothing, and for one that is missing."""
+    for key in given:
+        if key not in allowed:
+            raise Broken(Place(file, given.at(key)), f"{key} is no key here; there are {', '.join(sorted(allowed))}")
+    for key in required:
+        if key not in given:
+            raise Broken(Place(file, given.line), f"{key} is missing")
+
+
+def read_tables(document: Lines, file: str) -> dict[str, scope.Table]:
+    """The code tables of a file: name to table."""
+    found: dict[str, scope.Table] = {}
+    for name, table in document.items():
+        place = Place(file, document.at(name))
+        if not isinstance(table, Lines):
+            raise Broken(place, f"the table {name} is not a mapping")
+        keys(table, file, ("source", "system", "rows"), ("source", "rows"))
+        if not isinstance(table["rows"], Lines):
+            raise Broken(place, f"the rows of {name} are not a mapping")
+        found[name] = scope.Table(name, str(table["source"]), table.get("system"), dict(table["rows"]))
+    return found
+
+
+_SEGMENT_KEYS: Final = ("segment", "source", "blocks", "left_out", "opens_group", "text")
+
+
+def segment_map(document: Lines, name: str, file: str, tables: Mapping[str, scope.Table]) -> rules.SegmentMap:
+    """One segment's rules. `segment` may differ from the name: OBX has one map for results and one for documents."""
+    keys(document, file, _SEGMENT_KEYS, ("source",))
+    segment = str(document.get("segment", name))
+    blocks = tuple(block(_lines(given, file, document), file, tables) for given in document.get("blocks", []))
+    return rules.SegmentMap(
+        name,
+        segment,
+        str(document["source"]),
+        blocks,
+        left_out(document.get("left_out") or Lines(), file),
+        _flag(document, "opens_group"),
+        _text(document, segment, file),
+    )
+
+
+def _lines(given: Any, file: str, parent: Lines) -> Lines:
+    if not isinstance(given, Lines):
+        raise Broken(Place(file, parent.line), f"{given!r} is not a mapping")
+    return given
+
+
+def _flag(given: Lines, key: str) -> bool:
+    return str(given.get(key, "false")).lower() == "true"
+
+
+def _text(document: Lines, segment: str, file: str) -> rules.Text | None:
+    """The field whose repetitions are lines of one text, and what must be the same for the text to go on."""
+    if "text" not in document:
+        return None
+    given = _lines(document["text"], file, document)
+    keys(given, file, ("field", "same", "when"), ("field",))
+    place = Place(file, given.line)
+    fields = [_checked(rules.source, str(path), place) for path in (given["field"], *given.get("same", []))]
+    if any(path.segment != segment or path.component for path in fields):
+        raise Broken(place, f"a text is made of whole fields of {segment}")
+    return rules.Text(fields[0], tuple(fields[1:]), _condition(given, file))
+
+
+def left_out(given: Lines, file: str) -> dict[rules.Source, str]:
+    """The fields that go nowhere on purpose, each with its reason."""
+    return {_checked(rules.source, path, Place(file, given.at(path))): str(reason) for path, reason in given.items()}
+
+
+_BLOCK_KEYS: Final = ("resource", "name", "draft", "when", "identity", "required", "rules")
+
+
+def block(given: Lines, file: str, tables: Mapping[str, scope.Table]) -> rules.Block:
+    """The rules of a segment for one resource."""
+    keys(given, file, _BLOCK_KEYS, ("resource", "draft"))
+    place = Place(file, given.line)
+    resource = str(given["resource"])
+    if resource != rules.MOVEMENT and resource not in base.known_types():
+        raise Broken(Place(file, given.at("resource")), f"{resource} is no resource of R4")
+    if given["draft"] not in ("each", "join", "current"):
+        raise Broken(Place(file, given.at("draft")), f"draft is each, join or current, not {given['draft']}")
+    found = tuple(rule(_lines(one, file, given), resource, file, tables) for one in given.get("rules") or [])
+    identity = tuple(
+        (str(one),) if isinstance(one, str) else tuple(map(str, one)) for one in given.get("identity") or []
+    )
+    for path in {path for alternative in identity for path in alternative}:
+        _checked(lambda path: rules.target(resource, path.partition(":")[0]), path, Place(file, given.at("identity")))
+    return rules.Block(
+        place,
+        resource,
+        str(given.get("name", resource)),
+        given["draft"],
+        found,
+        _condition(given, file),
+        identity,
+        tuple(map(str, given.get("required") or [])),
+    )
+
+
+_RULE_KEYS: Final = ("from", "to", "as", "with", "table", "when", "value", "refer", "beside", "default", "essential")
+
+
+def rule(given: Lines, resource: str, file: str, tables: Mapping[str, scope.Table]) -> rules.Rule:
+    """One rule."""
+    keys(given, file, _RULE_KEYS, ("to",))
+    place = Place(file, given.line)
+    origins = [key for key in ("from", "value", "refer") if key in given]
+    if len(origins) != 1:
+        raise Broken(place, "a rule has exactly one of from, value and refer")
+    to = str(given["to"])
+    steps = _checked(lambda text: rules.target(resource, text), to, Place(file, given.at("to")))
+    paths = given.get("from", [])
+    sources = tuple(
+        _checked(rules.source, str(path), Place(file, given.at("from")))
+        for path in ([paths] if isinstance(paths, str) else paths)
+    )
+    options = dict(given.get("with") or {})
+    kind = str(given.get("as", "string"))
+    if "table" in given:
+        options["table"] = given["table"]
+        kind = str(given.get("as", "code"))
+    if options.get("table", next(iter(tables), None)) not in tables and "table" in options:
+        raise Broken(Place(file, given.at("table")), f"there is no table {options['table']}")
+    problems = datatypes.problems(kind, options)
+    if problems:
+        raise Broken(Place(file, given.at("as")), problems[0])
+    return rules.Rule(
+        place=place,
+        target=steps,
+        to=to,
+        sources=sources,
+        kind=kind,
+        options=options,
+        when=_condition(given, file),
+        value=_plain(given.get("value")),
+        refer=given.get("refer"),
+        beside=_plain(given.get("beside") or {}),
+        default=_flag(given, "default"),
+        essential=_flag(given, "essential"),
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A constant of a rule, with `true` and `false` as what JSON means by them."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
+
+
+def _condition(given: Lines, file: str) -> rules.Condition:
+    if "when" not in given:
+        return ()
+    return _checked(rules.condition, str(given["when"]), Place(file, given.at("when")))
+
+
+def _checked(make: Callable[[str], T], text: str, place: Place) -> T:
+    try:
+        return make(text)
+    except (ValueError, LookupError) as error:
+        raise Broken(place, str(error)) from None
+
+
+def message_map(document: Lines, name: str, file: str, segments: Mapping[str, rules.SegmentMap]) -> rules.MessageMap:
+    """The events of a kind of message, and the maps that its segments have instead of their own."""
+    keys(document, file, ("source", "events", "use", "required"), ("source", "events"))
+    use: dict[str, str | None] = {}
+    for segment, wanted in (document.get("use") or {}).items():
+        if wanted is not None and wanted not in segments:
+            raise Broken(Place(file, document.at("use")), f"there is no map {wanted}")
+        use[segment] = wanted
+    return rules.MessageMap(
+        name,
+        str(document["source"]),
+        frozenset(map(str, document["events"])),
+        use,
+        tuple(map(str, document.get("required") or [])),
+    )
+
+
+# ---- a site's overlay
+
+
+def overlaid(library: Library, document: Lines, file: str) -> Library:
+    """The library with a site's `tables`, `maps` and `messages` over it."""
+    tables = dict(library.tables)
+    for name, given in (document.get("tables") or Lines()).items():
+        tables[name] = _table_over(tables.get(name), name, _lines(given, file, document), file)
+    segments = dict(library.segments)
+    for name, given in (document.get("maps") or Lines()).items():
+        segments[name] = _segment_over(segments.get(name), name, _lines(given, file, document), file, tables)
+    messages = dict(library.messages)
+    for name, given in (document.get("messages") or Lines()).items():
+        found = message_map(_lines(given, file, document), name, file, segments)
+        messages |= dict.fromkeys(found.events, found)
+    return Library(segments, messages, tables)
+
+
+def _table_over(current: scope.Table | None, name: str, given: Lines, file: str) -> scope.Table:
+    """A site's rows over a table; with `rows` (and `source`) a table of the site's own."""
+    if "rows" in given:
+        return read_tables(_only(name, given), file)[name]
+    if current is None:
+        raise Broken(Place(file, given.line), f"there is no table {name}; a new one needs source and rows")
+    return dataclasses.replace(current, rows={**current.rows, **given})
+
+
+def _only(name: str, given: Lines) -> Lines:
+    found = Lines({name: given})
+    found.line, found.lines = given.line, {name: given.line}
+    return found
+
+
+def _segment_over(
+    current: rules.SegmentMap | None, name: str, given: Lines, file: str, tables: Mapping[str, scope.Table]
+) -> rules.SegmentMap:
+    if current is None:
+        return segment_map(given, name, file, tables)
+    blocks = list(current.blocks)
+    for key, value in given.items():
+        if key in _SEGMENT_KEYS:
+            continue
+        named = [index for index, found in enumerate(blocks) if found.name == key]
+        if not named:
+            raise Broken(
+                Place(file, given.at(key)),
+                f"{name} has no block {key}; it has {', '.join(dict.fromkeys(found.name for found in blocks))}. "
+                "A new one stands under `blocks`",
+            )
+        for one in value:
+            at = _home(blocks, named, one, file, tables)
+            blocks[at] = _block_over(blocks[at], [one], file, tables)
+    new = [block(_lines(one, file, given), file, tables) for one in given.get("blocks") or []]
+    blocks = [found for found in blocks if found.name not in {other.name for other in new}] + new
+    reasons = {**current.left_out, **left_out(given.get("left_out") or Lines(), file)}
+    text = _text(given, current.segment, file) or current.text
+    return dataclasses.replace(current, blocks=tuple(blocks), left_out=reasons, text=text)
+
+
+def _home(blocks: list[rules.Block], named: list[int], given: Any, file: str, tables: Mapping[str, scope.Table]) -> int:
+    """Which block of a name a site's rule belongs to: the one with the rule that it replaces, else the first."""
+    if isinstance(given, Lines) and "to" in given:
+        bare = Lines({key: value for key, value in given.items() if key != "drop"})
+        bare.line, bare.lines = given.line, given.lines
+        key = rule(bare, blocks[named[0]].resource, file, tables).key
+        return next((index for index in named if any(old.key == key for old in blocks[index].rules)), named[0])
+    return named[0]
+
+
+def _block_over(current: rules.Block, given: list[Any], file: str, tables: Mapping[str, scope.Table]) -> rules.Block:
+    """A site's rules: one with the same `from` and `to` takes the place of ours, `drop: true` takes ours away."""
+    found = list(current.rules)
+    for one in given:
+        if not isinstance(one, Lines):
+            raise Broken(current.place, f"{one!r} in the overlay of {current.name} is not a mapping")
+        is_dropped = _flag(one, "drop")
+        bare = Lines({key: value for key, value in one.items() if key != "drop"})
+        bare.line, bare.lines = one.line, one.lines
+        new = rule(bare, current.resource, file, tables)
+        same = [index for index, old in enumerate(found) if old.key == new.key]
+        if is_dropped:
+            if not same:
+                raise Broken(Place(file, one.line), f"{current.name} has no rule {new.key} to drop")
+            found = [old for index, old in enumerate(found) if index not in same]
+        elif same:
+            found[same[0]] = new
+            found = [old for index, old in enumerate(found) if index not in same[1:]]
+        else:
+            found.append(new)
+    return dataclasses.replace(current, rules=tuple(found))
