@@ -36,6 +36,7 @@ STAGE_CODES: Final = f"{BASE}/CodeSystem/stage"
 TASK_CODES: Final = f"{BASE}/CodeSystem/task"
 ISSUE_CODES: Final = f"{BASE}/CodeSystem/prescribing-issue"
 RESULT_IDS: Final = f"{BASE}/NamingSystem/result"
+RESULT_NAMESPACE: Final = "FHIR-GATEWAY"  # the same as the namespace of an HL7 v2 identifier
 RUN_IDS: Final = f"{BASE}/NamingSystem/run"
 SUPPORTING_INFO_CODES: Final = f"{BASE}/CodeSystem/claim-supporting-info"
 OUTPUT_CODES: Final = f"{BASE}/CodeSystem/task-output"

@@ -69,6 +69,12 @@ def alternatives(resource_type: str, name: str) -> frozenset[str]:
     return found - {name, f"_{name}", name.removeprefix("_")}
 
 
+def stem(resource_type: str, name: str) -> str:
+    """The stem of the choice that a JSON name is one of: `deceased` for `deceasedDateTime`; else the name itself."""
+    found = (choice.label for choice in definition(resource_type).choices if name in choice.names)
+    return next(found, name)
+
+
 def _at(of: Definition, step: str) -> Element | None:
     """The element with this JSON name, or the Reference of the choice with this stem."""
     chosen = of.elements.get(f"{step}Reference")

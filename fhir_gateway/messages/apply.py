@@ -1,19 +1,18 @@
 """What a message says, into the store: found again by its identifiers, laid over what is there, in one transaction.
 
 HL7 v2 messages are snapshots: what a message names takes the place of what was there, what it does not name stays, and
-`""` deletes. A message that was made before the one that wrote a resource last only adds what is missing.
+`""` deletes. Each element is as the newest message that names it has it, in whatever order they come.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 
-from fhir_gateway import errors, ids
-from fhir_gateway.messages import register
+from fhir_gateway.messages import places, register
+from fhir_gateway.messages.places import NotStorable, Places
 from fhir_gateway.runs import encounters, trigger
 from fhir_gateway.search import values
 from fhir_gateway.security import audit
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
     from fhir_gateway.app import Gateway
 
 
-class NotStorable(errors.GatewayError):
-    """What the message says cannot be stored. Its reason names the element."""
+def _kind_of_participant(item: Any) -> Any:
+    return tuple(str(code) for code in values.at(item, "type.coding.code"))
 
 
-#: Lists that grow: an item is the same as another by this. All other elements are taken over whole.
+#: Lists that grow: an item takes the place of another that is the same by this. Other elements are taken over whole.
 _UNITED: Final[dict[str, Callable[[Any], Any]]] = {
     "identifier": lambda item: (item.get("system"), item.get("value")),
     "extension": lambda item: item.get("url"),
@@ -38,22 +37,28 @@ _UNITED: Final[dict[str, Callable[[Any], Any]]] = {
     "diagnosis": lambda item: item["condition"].get("reference"),
     "result": lambda item: item.get("reference"),
     "basedOn": lambda item: item.get("reference"),
-    "relatesTo": lambda item: (item.get("code"), codec.encode(item.get("target"))),
+    "relatesTo": lambda item: (item.get("code"), codec.encode(item.get("target", {}).get("identifier"))),
+    "Encounter.participant": _kind_of_participant,
 }
+
+#: Objects whose elements are taken over one by one.
+_JOINED: Final = ("hospitalization", "context")
+
+#: What an encounter that has not ended cannot have.
+_OF_THE_END: Final = ("dischargeDisposition", "destination")
 
 #: What `movements.history` says of an encounter.
 _HISTORY: Final = ("status", "class", "classHistory", "period", "location")
-_MOST_MERGES: Final = 10  # a patient who was replaced by one who was replaced …
+FAST: Final = 86_400_000_000  # microseconds that a sender's clock may be fast; beyond that the time of arrival holds
 
-_FIND = statements.Statement("SELECT id FROM message_identity WHERE type = :type AND digest = :digest")
-_NAME = statements.Statement(
-    "INSERT INTO message_identity (type, digest, id) VALUES (:type, :digest, :id)"
-    " ON CONFLICT (type, digest) DO UPDATE SET id = excluded.id"
-)
-_AGE = statements.Statement("SELECT at FROM message_age WHERE type = :type AND id = :id")
+_JOIN: Final = object()
+_FIXED: Final = ("resourceType", "id")
+_NAMED: Final = "relatesTo"  # the key of `message_identity` for a document that another one names
+
+_AGES = statements.Statement("SELECT element, at, number FROM message_age WHERE type = :type AND id = :id")
 _AGED = statements.Statement(
-    "INSERT INTO message_age (type, id, at) VALUES (:type, :id, :at)"
-    " ON CONFLICT (type, id) DO UPDATE SET at = excluded.at WHERE message_age.at < excluded.at"
+    "INSERT INTO message_age (type, id, element, at, number) VALUES (:type, :id, :element, :at, :number)"
+    " ON CONFLICT (type, id, element) DO UPDATE SET at = excluded.at, number = excluded.number"
 )
 _MOVED = statements.Statement(
     "INSERT INTO movement (message, position, encounter, body) VALUES (:message, :position, :encounter, :body)"
@@ -64,10 +69,11 @@ _MOVED = statements.Statement(
 def run(unit: database.Unit, gateway: Gateway, message: register.Message, mapped: engine.Mapped) -> str | None:
     """Write all of it and what follows from it; the id of its encounter. NotStorable: nothing of it is written."""
     bounds = values.date_bounds(mapped.at) if mapped.at else None
-    at = bounds[0] if bounds else message.at
+    at = bounds[0] if bounds and bounds[0] <= message.at + FAST else message.at
     work = _Work(unit, message, mapped, at)
     for draft in work.drafts:
         work.store(draft)
+    work.finish()
     brought = [version for version in unit.written if not version.is_own]
     if brought:
         audit.wrote(unit, gateway.device, brought)
@@ -84,143 +90,118 @@ class _Work:
         self.message = message
         self.mapped = mapped
         self.at = at
+        self.age = at, message.number
         self.drafts = [draft for draft in mapped.drafts if draft.type != rules.MOVEMENT]
         self.movements = [draft.resource for draft in mapped.drafts if draft.type == rules.MOVEMENT]
-        self.by_reference = {draft.reference: draft for draft in self.drafts}
-        self.places: dict[str, str] = {}  # `draft:3` to `Patient/…`
-        self.alike: dict[str, int] = {}  # drafts that nothing tells apart are told apart by their order
+        self.places = Places(unit.connection, message.id, self.drafts)
+        self.later: list[codec.Resource] = []
         self.encounter: str | None = None
-
-    # ---- which resource a draft means
-
-    def place(self, draft: Draft) -> str:
-        """The reference of the resource that a draft means: one that is there, or a new one."""
-        if draft.reference in self.places:
-            return self.places[draft.reference]
-        self.places[draft.reference] = draft.reference  # until it is known, what refers to itself stays as it is
-        digests, found = self._meant(draft)
-        if "replaced-by" not in values.at(draft.resource, "link.type"):
-            found = {self._surviving(draft.type, one) for one in found}
-        if len(found) > 1:
-            raise NotStorable(f"{draft.name}: its identifiers belong to {len(found)} different resources.")
-        resource_id = found.pop() if found else ids.new()
-        for digest in digests:
-            _NAME.run(self.connection, type=draft.type, digest=digest, id=resource_id)
-        self.places[draft.reference] = f"{draft.type}/{resource_id}"
-        return self.places[draft.reference]
-
-    def _meant(self, draft: Draft) -> tuple[list[str], set[str]]:
-        """The digests that a draft is noted under, and the ids of what is there: by the first way of its identity that
-        it has something for. One without any is this message's own."""
-        for alternative in draft.identity:
-            identifiers = _identifiers(draft, alternative)
-            if identifiers:
-                digests = [_digest(draft.type, *identifier) for identifier in identifiers]
-                found = {one for digest in digests if (one := self._noted(draft.type, digest))}
-                for system, value in identifiers:
-                    found.update(search.by_identifier(self.connection, draft.type, system, value))
-                return digests, found
-            parts = [_at(draft.resource, path) for path in alternative] if len(alternative) > 1 else [[]]
-            if parts[0] and any(part and not _is_reference(part) for part in parts):
-                digest = _digest(draft.type, *(codec.encode(self.resolved(part)).decode() for part in parts))
-                number = self.alike[digest] = self.alike.get(digest, -1) + 1
-                digest = _digest(digest, str(number)) if number else digest
-                return [digest], {one for one in (self._noted(draft.type, digest),) if one}
-        digest = _digest(draft.type, "message", self.message.id, str(draft.number))
-        return [digest], {one for one in (self._noted(draft.type, digest),) if one}
-
-    def _noted(self, resource_type: str, digest: str) -> str | None:
-        row = _FIND.run(self.connection, type=resource_type, digest=digest).fetchone()
-        if row is None or resources.present(self.connection, resource_type, row[0]) is None:
-            return None
-        return str(row[0])
-
-    def _surviving(self, resource_type: str, resource_id: str) -> str:
-        """The patient that a merged one has been replaced by."""
-        if resource_type != "Patient":
-            return resource_id
-        for _merge in range(_MOST_MERGES):
-            stored = resources.present(self.connection, "Patient", resource_id)
-            links = stored.resource.get("link", []) if stored else []
-            other = next((link["other"].get("reference", "") for link in links if link["type"] == "replaced-by"), "")
-            if not other.startswith("Patient/"):
-                return resource_id
-            resource_id = other.removeprefix("Patient/")
-        raise NotStorable("Patient: the chain of merges has no end.")
-
-    def resolved(self, node: Any) -> Any:
-        """With the references between drafts as references of the store."""
-        if isinstance(node, dict):
-            return {name: self.resolved(item) for name, item in node.items()}
-        if isinstance(node, list):
-            return [self.resolved(item) for item in node]
-        if isinstance(node, str) and node in self.by_reference:
-            return self.place(self.by_reference[node])
-        return node
 
     # ---- what is written
 
     def store(self, draft: Draft) -> None:
         """Write a draft over what is there."""
-        resource_type, resource_id = self.place(draft).split("/")
-        said: codec.Resource = {**self.resolved(draft.resource), "id": resource_id}
+        resource_type, resource_id = self.places.of(draft).split("/")
+        said: codec.Resource = {**self.places.resolved(draft.resource), "id": resource_id}
         stored = resources.present(self.connection, resource_type, resource_id)
         if stored is not None and stored.is_own:
             self.mapped.faults.append(Fault(draft.name, "This is the gateway's own result; it stays as it is."))
             return
-        age = _AGE.run(self.connection, type=resource_type, id=resource_id).fetchone()
-        is_older = age is not None and age[0] > self.at
-        if stored is not None:
-            said = self._over(stored.resource, said, draft, is_older=is_older)
+        if f"{resource_type}/{resource_id}" in values.at(said, "link.other.reference"):
+            raise NotStorable(f"{draft.name}: it would be merged with itself.")
+        if draft.reference in self.places.merged:
+            said = self._without_numbers_of(said, self.places.merged[draft.reference])
+        result = self._over(stored.resource if stored else {}, said, draft)
         if resource_type == "Encounter":
-            said = self._moved(resource_id, self._without_withdrawn(said))
+            result = self._moved(resource_id, self._without_withdrawn(result))
             self.encounter = self.encounter or resource_id
         if resource_type == "DocumentReference":
-            said = self._related(said)
-        fault = next((fault for fault in base.faults(said) if fault.severity == "error"), None)
+            result = self._related(result)
+        fault = next((fault for fault in base.faults(result) if fault.severity == "error"), None)
         if fault is not None:
             raise NotStorable(f"{fault.expression}: {fault.text}")
-        resources.put(self.unit, said, received=self.message.id)
-        _AGED.run(self.connection, type=resource_type, id=resource_id, at=self.at)
+        resources.put(self.unit, result, received=self.message.id)
 
-    def _over(self, stored: codec.Resource, said: codec.Resource, draft: Draft, *, is_older: bool) -> codec.Resource:
-        """What is said, laid over what is there."""
-        self._same_patient(stored, said, draft)
-        result = {name: value for name, value in stored.items() if is_older or name not in draft.nulls}
-        for name, value in said.items():
-            if name in draft.defaults and name in stored:
-                continue
-            if name in _UNITED and name in result:
-                result[name] = _united(result[name], value, _UNITED[name], is_older=is_older)
-            elif not is_older or name not in result:
-                result[name] = value
-                _drop_other_choice(result, name, draft.type)
+    def _over(self, stored: codec.Resource, said: codec.Resource, draft: Draft) -> codec.Resource:
+        """What is said, laid over what is there: each element as the newest message that names it has it."""
+        if stored:
+            self._same_patient(stored, said, draft)
+        place = {"type": said["resourceType"], "id": said["id"]}
+        ages = {element: (at, number) for element, at, number in _AGES.run(self.connection, **place).fetchall()}
+        result = {"resourceType": said["resourceType"], **stored, "id": said["id"]}
+        told = {name: _JOIN if name in _JOINED else value for name, value in said.items() if name not in _FIXED}
+        for name in (*told, *(draft.nulls - told.keys())):
+            if name in draft.defaults:
+                result.setdefault(name, said[name])
+            elif name not in told:
+                if self._is_newest(place, name, ages):
+                    result.pop(name, None)
+            elif told[name] is _JOIN:
+                inner = dict(result.get(name, {}))
+                for part, value in said[name].items():
+                    if self._is_newest(place, f"{name}.{part}", ages):
+                        inner[part] = value
+                result[name] = inner
+            else:
+                self._say(result, name, said[name], is_newest=self._is_newest(place, name, ages))
         return result
+
+    def _say(self, result: codec.Resource, name: str, value: Any, *, is_newest: bool) -> None:
+        key = _UNITED.get(name) or _UNITED.get(f"{result['resourceType']}.{name}")
+        if key is not None and name in result:
+            result[name] = _united(result[name], value, key, is_older=not is_newest)
+        elif is_newest:
+            result[name] = value
+            for other in base.alternatives(result["resourceType"], name):  # a choice has one value
+                result.pop(other, None)
+
+    def _is_newest(self, place: dict[str, str], element: str, ages: dict[str, tuple[int, int]]) -> bool:
+        """Whether no newer message has said anything of this element; then this one has."""
+        element = base.stem(place["type"], element)[:64]
+        if ages.get(element, self.age) > self.age:
+            return False
+        _AGED.run(self.connection, **place, element=element, at=self.at, number=self.message.number)
+        return True
+
+    def _without_numbers_of(self, said: codec.Resource, merged: str) -> codec.Resource:
+        """A patient who was called by the number of a merged one does not get that number."""
+        stored = resources.present(self.connection, "Patient", merged)
+        theirs = {(one.get("system"), one.get("value")) for one in stored.resource["identifier"]} if stored else set()
+        left = [one for one in said["identifier"] if (one.get("system"), one.get("value")) not in theirs]
+        rest = {name: value for name, value in said.items() if name != "identifier"}
+        return {**rest, "identifier": left} if left else rest
 
     def _same_patient(self, stored: codec.Resource, said: codec.Resource, draft: Draft) -> None:
         """What is known of one patient never becomes another's; one who was merged is the same one."""
         before, after = _patients(stored), _patients(said)
         if before and after and before != after:
-            survivors = {f"Patient/{self._surviving('Patient', one.removeprefix('Patient/'))}" for one in before}
+            survivors = {f"Patient/{self.places.surviving('Patient', one.removeprefix('Patient/'))}" for one in before}
             if survivors != after:
                 raise NotStorable(f"{draft.name}: it belongs to another patient than this message is about.")
 
     def _without_withdrawn(self, said: codec.Resource) -> codec.Resource:
-        """An encounter without the diagnoses that this message takes back."""
-        gone = {
-            self.place(draft)
-            for draft in self.drafts
-            if "entered-in-error" in values.at(draft.resource, "verificationStatus.coding.code")
-        }
-        left = [one for one in said.get("diagnosis", []) if one["condition"].get("reference") not in gone]
+        """An encounter without the diagnoses that this message, or a newer one before it, takes back."""
+        gone = {self.places.of(draft) for draft in self.drafts if _is_withdrawn(draft.resource)}
+        left = [
+            one
+            for one in said.get("diagnosis", [])
+            if (reference := one["condition"].get("reference", "")) not in gone and not self._was_withdrawn(reference)
+        ]
         rest = {name: value for name, value in said.items() if name != "diagnosis"}
         return {**rest, "diagnosis": left} if left else rest
+
+    def _was_withdrawn(self, reference: str) -> bool:
+        resource_type, resource_id = values.split_reference(reference)
+        stored = (
+            resources.present(self.connection, resource_type, resource_id) if resource_type == "Condition" else None
+        )
+        return stored is not None and _is_withdrawn(stored.resource)
 
     def _moved(self, encounter: str, said: codec.Resource) -> codec.Resource:
         """An encounter with the history of all movements that are known of it."""
         turns.take(self.unit, encounter)
         for position, draft in enumerate(self.movements):
-            movement = self.resolved(draft)
+            movement = self.places.resolved(draft)
             if movement["encounter"]["reference"] == f"Encounter/{encounter}":
                 entry = movements.entry(movement, resources.instant(self.at))
                 _MOVED.run(
@@ -232,22 +213,37 @@ class _Work:
             return said
         history = movements.history(entries, said)
         rest = {name: value for name, value in said.items() if name not in _HISTORY or name in history}
+        stay = {name: value for name, value in said.get("hospitalization", {}).items() if name not in _OF_THE_END}
+        if (
+            history.get("status") != "finished" and "hospitalization" in said
+        ):  # a discharge that was cancelled has no reason
+            rest = (
+                {**rest, "hospitalization": stay} if stay else {n: v for n, v in rest.items() if n != "hospitalization"}
+            )
         return {**rest, **history}
 
     def _related(self, said: codec.Resource) -> codec.Resource:
-        """A document that names another by its number refers to it, and one that replaces another supersedes it."""
+        """A document that names another by its number refers to it, and one that replaces another supersedes it.
+
+        In whatever order the two come: who names a document that is not there yet is noted under its number.
+        """
         for relation in said.get("relatesTo", []):
-            target = relation["target"]
-            identifier = target.get("identifier", {})
-            if "reference" not in target and identifier.get("value"):
-                found = search.by_identifier(
-                    self.connection, "DocumentReference", identifier.get("system", ""), identifier["value"]
-                )
-                if len(found) == 1 and found[0] != said["id"]:
-                    target["reference"] = f"DocumentReference/{found[0]}"
+            identifier = relation["target"].get("identifier", {})
+            if "reference" not in relation["target"] and identifier.get("value"):
+                key = (str(identifier.get("system", "")), str(identifier["value"]))
+                found = [one for one in self._documents(*key) if one != said["id"]]
+                if len(found) == 1:
+                    relation["target"]["reference"] = f"DocumentReference/{found[0]}"
+                else:
+                    places.note(self.connection, _NAMED, places.digest(*key), said["id"])
             if relation["code"] == "replaces" and said.get("status") == "current":
-                self._supersede(target.get("reference", ""), said)
-        return said
+                self._supersede(relation["target"].get("reference", ""), said)
+        return self._named_before(said)
+
+    def _documents(self, system: str, value: str) -> list[str]:
+        key = places.digest("DocumentReference", system, value)
+        noted = places.noted(self.connection, "DocumentReference", key)
+        return [noted] if noted else search.by_identifier(self.connection, "DocumentReference", system, value)
 
     def _supersede(self, reference: str, said: codec.Resource) -> None:
         resource_type, resource_id = values.split_reference(reference)
@@ -256,40 +252,41 @@ class _Work:
             if _patients(stored.resource) != _patients(said):
                 raise NotStorable("DocumentReference.relatesTo: the replaced document is another patient's.")
             resources.put(self.unit, {**stored.resource, "status": "superseded"}, received=self.message.id)
+            place = {"type": resource_type, "id": resource_id, "element": "status"}
+            _AGED.run(self.connection, **place, at=self.at, number=self.message.number)
+
+    def _named_before(self, said: codec.Resource) -> codec.Resource:
+        """A document that another one named before it came: that one refers to it now."""
+        identifier = said.get("masterIdentifier", {})
+        key = (str(identifier.get("system", "")), str(identifier.get("value", "")))
+        other_id = places.noted(self.connection, "DocumentReference", places.digest(*key), under=_NAMED)
+        other = resources.present(self.connection, "DocumentReference", other_id) if other_id else None
+        if other is None or other.id == said["id"] or _patients(other.resource) != _patients(said):
+            return said
+        relations = [
+            {**one, "target": {**one["target"], "reference": f"DocumentReference/{said['id']}"}}
+            if one["target"].get("identifier") == identifier
+            else one
+            for one in other.resource.get("relatesTo", [])
+        ]
+        self.later.append({**other.resource, "relatesTo": relations})
+        is_replaced = any(
+            one["code"] == "replaces" and one["target"].get("identifier") == identifier for one in relations
+        )
+        if is_replaced and other.resource.get("status") == "current" and said.get("status") == "current":
+            return {**said, "status": "superseded"}
+        return said
+
+    def finish(self) -> None:
+        """Write what other resources have to say now that all of this message are there."""
+        for resource in self.later:
+            resources.put(self.unit, resource, received=self.message.id)
 
 
 def _movements(connection: sa.Connection, encounter: str) -> list[bytes]:
     table = schema.movement
     query = sa.select(table.c.body).where(table.c.encounter == encounter).order_by(table.c.message, table.c.position)
     return [bytes(body) for body in connection.execute(query).scalars()]
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _identifiers(draft: Draft, alternative: tuple[str, ...]) -> list[tuple[str, str]]:
-    """System and value of the identifiers at the path of an alternative that has only one."""
-    found = _at(draft.resource, alternative[0]) if len(alternative) == 1 else []
-    return [
-        (str(item.get("system", "")), str(item["value"]))
-        for item in found
-        if isinstance(item, dict) and "value" in item
-    ]
-
-
-def _at(resource: codec.Resource, path: str) -> list[Any]:
-    """What stands at a path of an identity; `identifier:PI|MR` means identifiers of these types only."""
-    path, _, kinds = path.partition(":")
-    found = list(values.at(resource, path))
-    if not kinds:
-        return found
-    wanted = set(kinds.split("|"))
-    return [item for item in found if wanted & set(values.at(item, "type.coding.code"))]
-
-
-def _is_reference(part: list[Any]) -> bool:
-    return all(isinstance(item, dict) and "reference" in item for item in part)
 
 
 def _patients(resource: codec.Resource) -> set[str]:
@@ -308,7 +305,5 @@ def _united(stored: list[Any], said: list[Any], key: Callable[[Any], Any], *, is
     return [*newer, *kept] if is_older else [*kept, *newer]
 
 
-def _drop_other_choice(resource: codec.Resource, name: str, resource_type: str) -> None:
-    """`deceasedBoolean` goes where `deceasedDateTime` is said now: a choice has one value."""
-    for other in base.alternatives(resource_type, name):
-        resource.pop(other, None)
+def _is_withdrawn(condition: codec.Resource) -> bool:
+    return "entered-in-error" in values.at(condition, "verificationStatus.coding.code")

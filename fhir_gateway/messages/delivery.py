@@ -1,8 +1,8 @@
 """The worker that sends our messages: a task for each destination, one message in flight.
 
-A message is sent when it is the first one of its patient that has not ended, so a patient's messages arrive in
-order; one that has to wait lets those of other patients go on. A destination that cannot be reached is tried for as long
-as it takes, with pauses that double; a message that was sent and not taken is tried `attempts` times, then it is a dead
+A message is sent when it is the first one of its patient that has not ended, so a patient's messages arrive in order;
+one that has to wait lets those of other patients go on. A destination that cannot be reached is tried for as long as it
+takes, with pauses that double; a message that was sent and not taken is tried `attempts` times, then it is a dead
 letter. The log says once that a destination fails, and once that it has recovered.
 """
 

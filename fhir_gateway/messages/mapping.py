@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final
 
+import sqlalchemy as sa
 import structlog
 
 from fhir_gateway import errors
-from fhir_gateway.messages import apply, register
+from fhir_gateway.messages import apply, places, register
 from fhir_gateway.store import database
 from mappers.v2_to_fhir import engine, sites
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 POLL: Final = 1.0  # seconds until the worker looks by itself: other processes receive too
 BATCH: Final = 32  # messages that are mapped side by side and share commits
+BATCH_BYTES: Final = 8 * 1_048_576  # of them together, but for one that is larger alone
 LONGEST_PAUSE: Final = 30.0  # seconds between two tries while the store does not answer
 OUTCOME_SECONDS: Final = 30.0  # how long an answer after the mapping is waited for
 
@@ -82,8 +84,8 @@ class Mapper:
             try:
                 is_busy = maps and await self._batch()
                 pause = 0.0
-            except errors.GatewayError as error:
-                log.error("messages cannot be mapped now", error=type(error).__name__)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next messages are mapped when it is over
+                log.error("messages cannot be mapped now", error=type(error).__name__, at=errors.place(error))
                 is_busy, pause = False, min(max(1.0, pause * 2), LONGEST_PAUSE)
             if not is_busy:
                 with contextlib.suppress(TimeoutError):
@@ -100,11 +102,7 @@ class Mapper:
     async def _batch(self) -> bool:
         """Map the next messages; whether there were any."""
         store = self._gateway.database
-        rows = await store.read(
-            lambda connection: [
-                (message, register.body(connection, message.id)) for message in register.waiting(connection, 0, BATCH)
-            ]
-        )
+        rows = await store.read(_next)
         if not rows:
             return False
         mapped = await asyncio.to_thread(lambda: [self._map(message, body) for message, body in rows])
@@ -148,7 +146,7 @@ class Mapper:
             return await self._end(message, site, "failed", str(mapped.fatal), mapped)
         try:
             await self._gateway.database.write(lambda unit: _apply(unit, self._gateway, message, site, mapped))
-        except apply.NotStorable as error:
+        except places.NotStorable as error:
             return await self._end(message, site, "failed", error.message, mapped)
         except (errors.StoreUnavailable, errors.VersionConflict):
             raise
@@ -171,11 +169,24 @@ class Mapper:
                 unit, message.id, state, site=site.name, reason=reason,
                 faults=len(mapped.faults) if mapped else 0, not_mapped=len(mapped.unmapped) if mapped else 0,
             )  # fmt: skip
-            if mapped is not None and message.reason is None:
-                register.count_not_mapped(unit, site.name, message.event, fields(mapped))
+            if mapped is not None:
+                register.count_not_mapped(unit, message, site.name, fields(mapped))
 
         await self._gateway.database.write(work)
         return state, reason
+
+
+def _next(connection: sa.Connection) -> list[tuple[register.Message, bytes]]:
+    """The next messages to be mapped with their bytes."""
+    found: list[tuple[register.Message, bytes]] = []
+    size = 0
+    for message in register.waiting(connection, BATCH):
+        body = register.body(connection, message.id)
+        size += len(body)
+        if found and size > BATCH_BYTES:
+            break
+        found.append((message, body))
+    return found
 
 
 def _apply(
@@ -187,9 +198,10 @@ def _apply(
         unit, message.id, "mapped", site=site.name, reason=reason, encounter=encounter,
         faults=len(mapped.faults), not_mapped=len(mapped.unmapped),
     )  # fmt: skip
-    register.count_not_mapped(unit, site.name, message.event, fields(mapped))
+    register.count_not_mapped(unit, message, site.name, fields(mapped))
 
 
 def fields(mapped: engine.Mapped) -> set[str]:
-    """The places that no rule took, whichever repetition."""
-    return {engine.without_repetition(line.path) for line in mapped.unmapped}
+    """The places that no rule took, whichever repetition; what is no character is a question mark."""
+    paths = {engine.without_repetition(line.path) for line in mapped.unmapped}
+    return {path.encode("utf-8", "replace").decode().replace("\x00", "") for path in paths}

@@ -75,7 +75,8 @@ def next_due(connection: sa.Connection, destination: str, now: int) -> tuple[Mes
         .subquery()
     )
     query = sa.select(_table).join(first, first.c.number == _table.c.number)
-    row = connection.execute(query.where(_table.c.due <= now).order_by(_table.c.number).limit(1)).first()
+    due = query.where(_table.c.due <= now).order_by(_table.c.due, _table.c.number)
+    row = connection.execute(due.limit(1)).first()
     if row is not None:
         return _from_row(row), None
     later = connection.execute(sa.select(sa.func.min(query.subquery().c.due))).scalar_one_or_none()

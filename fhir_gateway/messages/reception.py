@@ -18,7 +18,7 @@ from fhir_gateway import ids, metrics
 from fhir_gateway.messages import register
 from fhir_gateway.mllp import acknowledgement
 from fhir_gateway.mllp.acknowledgement import Error, Wishes
-from fhir_gateway.store import database, inbox
+from fhir_gateway.store import database, inbox, resources
 from mappers import er7
 from mappers.v2_to_fhir import sites
 
@@ -77,7 +77,7 @@ class Reception:
             message = er7.parse(data)
         except er7.Malformed as error:
             return await self._refuse(data, None, channel, port, certificate, Error("100", str(error)))
-        origin = sites.Origin(message.text("MSH-3"), message.text("MSH-4"), port, certificate)
+        origin = _origin(message, port, certificate)
         site = self.sites.of(origin)
         if site.charset is not None:
             message = site.parse(data)
@@ -97,23 +97,23 @@ class Reception:
         is_answer = taken.message.text("MSH-9.1") in ("ACK", "NAK")
         identity = register.identity(taken.origin.application, taken.origin.facility, taken.message.text("MSH-10"))
 
-        def work(unit: database.Unit) -> register.Kept | None:
+        def work(unit: database.Unit) -> tuple[register.Kept | None, int]:
             earlier = register.add(
                 unit, message_id,
                 identity=identity, state="no-map" if is_answer else "received", site=taken.site.name,
-                event=taken.message.structure, sha256=taken.sha256, answer=good, origin=taken.origin,
+                event=_readable(taken.message.structure), sha256=taken.sha256, answer=good, origin=taken.origin,
             )  # fmt: skip
             if earlier is None:
                 inbox.keep(unit, _kept(taken.data, channel), status=202, key=message_id)
-            return earlier
+            return earlier, unit.now
 
-        earlier = await self._store.write(work)
+        earlier, at = await self._store.write(work)
         if is_answer:  # an answer is never answered: two systems would go on for ever
             return []
         if earlier is None:
             self._metrics.messages.labels(taken.site.name, "received").inc()
             self._mapper.wake()
-            return self._answers(taken, message_id, good, now)
+            return self._answers(taken, message_id, good, at)
         if earlier.sha256 != taken.sha256:
             text = "Another message with this control id has been received from this sender."
             return await self._refuse(
@@ -121,18 +121,20 @@ class Reception:
                 Error("205", text, "MSH-10"),
             )  # fmt: skip
         self._metrics.messages.labels(taken.site.name, "repeated").inc()
-        return self._answers(taken, earlier.id, earlier.answer, now)
+        return self._answers(taken, earlier.id, earlier.answer, earlier.at)
 
-    def _answers(self, taken: _Taken, message_id: str, good: bytes, now: dt.datetime) -> list[Answer]:
+    def _answers(self, taken: _Taken, message_id: str, good: bytes, at: int) -> list[Answer]:
         wishes = taken.wishes
         if not wishes.is_enhanced and taken.site.after == "mapping":
-            return [self._after_mapping(taken, message_id, now)]
+            return [self._after_mapping(taken, message_id, at)]
         answers: list[Answer] = [good] if wishes.wants_commit(is_good=True) else []
         if wishes.may_want_application:
-            answers.append(self._after_mapping(taken, message_id, now))
+            answers.append(self._after_mapping(taken, message_id, at))
         return answers
 
-    def _after_mapping(self, taken: _Taken, message_id: str, now: dt.datetime) -> Callable[[], Awaitable[bytes | None]]:
+    def _after_mapping(self, taken: _Taken, message_id: str, at: int) -> Callable[[], Awaitable[bytes | None]]:
+        """The answer after the mapping. It is made from what is stored, so that a resend gets the same one."""
+
         async def answer() -> bytes | None:
             outcome = await self._mapper.outcome(message_id)
             if outcome is None:
@@ -143,7 +145,8 @@ class Reception:
                 return None
             faults = [] if is_good else [_error(state, reason)]
             control = message_id.replace("-", "")[-20:]
-            return acknowledgement.build(taken.message, "AA" if is_good else "AE", now, faults, control=control)
+            made = resources.moment(at)
+            return acknowledgement.build(taken.message, "AA" if is_good else "AE", made, faults, control=control)
 
         return answer
 
@@ -157,8 +160,7 @@ class Reception:
         error: Error,
     ) -> list[Answer]:
         """Keep the bytes with the reason, and answer AR or CR."""
-        said = message.text if message is not None else (lambda _path: "")
-        origin = sites.Origin(said("MSH-3"), said("MSH-4"), port, certificate)
+        origin = _origin(message, port, certificate)
         site = self.sites.of(origin)
         wishes = acknowledgement.wishes(message, site.mode)
         answer = acknowledgement.build(message, "CR" if wishes.is_enhanced else "AR", dt.datetime.now(dt.UTC), [error])
@@ -167,7 +169,7 @@ class Reception:
         def work(unit: database.Unit) -> None:
             register.add(
                 unit, message_id,
-                identity=None, state="refused", site=site.name, event=message.structure if message else "",
+                identity=None, state="refused", site=site.name, event=_readable(message.structure) if message else "",
                 sha256=hashlib.sha256(data).hexdigest(), answer=answer, origin=origin, reason=error.text,
             )  # fmt: skip
             inbox.keep(unit, _kept(data, channel), status=422, key=message_id)
@@ -175,6 +177,17 @@ class Reception:
         await self._store.write(work)
         self._metrics.messages.labels(site.name, "refused").inc()
         return [answer] if wishes.wants_commit(is_good=False) else []
+
+
+def _origin(message: er7.Message | None, port: int | None, certificate: str | None) -> sites.Origin:
+    if message is None:
+        return sites.Origin(port=port, certificate=certificate)
+    return sites.Origin(_readable(message.text("MSH-3")), _readable(message.text("MSH-4")), port, certificate)
+
+
+def _readable(text: str) -> str:
+    """A header's word as the store can keep it: what is no character of the character set is a question mark."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
 def _kept(data: bytes, channel: str) -> inbox.Message:

@@ -27,10 +27,10 @@ _ADD = statements.Statement(
     " VALUES (:id, :identity, :at, :state, :site, :event, :sha256, :answer, :peer, :reason)"
     " ON CONFLICT (identity) DO NOTHING"
 )
-_BY_IDENTITY = statements.Statement("SELECT id, sha256, state, answer, reason FROM message WHERE identity = :identity")
+_BY_IDENTITY = statements.Statement("SELECT id, sha256, at, answer FROM message WHERE identity = :identity")
 _END = statements.Statement(
     "UPDATE message SET state = :state, reason = :reason, encounter = :encounter, faults = :faults,"
-    " not_mapped = :not_mapped, site = :site WHERE id = :id"
+    " not_mapped = :not_mapped, site = :site, is_counted = :yes WHERE id = :id"
 )
 _COUNT = statements.Statement(
     "INSERT INTO not_mapped (site, event, field, messages, first, last)"
@@ -45,13 +45,12 @@ class MessageNotFound(errors.GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A message that was there already when the same one came again."""
+    """A message that was there already when the same one came again. `at` is microseconds since 1970."""
 
     id: str
     sha256: str
-    state: State
+    at: int
     answer: bytes
-    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,7 @@ class Message:
     encounter: str | None
     faults: int
     not_mapped: int
+    is_counted: bool
     reason: str | None
 
 
@@ -98,7 +98,7 @@ def add(
     if added.rowcount == 1:
         return None
     found = _BY_IDENTITY.run(unit.connection, identity=identity).fetchone()
-    return Kept(found[0], found[1], found[2], bytes(found[3]), found[4])
+    return Kept(found[0], found[1], found[2], bytes(found[3]))
 
 
 def end(
@@ -115,14 +115,14 @@ def end(
     """Write how the mapping of a message ended."""
     _END.run(
         unit.connection, id=message_id, state=state, site=site[:64], reason=reason[:512] if reason else None,
-        encounter=encounter, faults=faults, not_mapped=not_mapped,
+        encounter=encounter, faults=faults, not_mapped=not_mapped, yes=True,
     )  # fmt: skip
 
 
-def count_not_mapped(unit: database.Unit, site: str, event: str, fields: set[str]) -> None:
-    """Count the fields of one message that carried a value and were mapped by no rule."""
-    for field in sorted(fields):
-        _COUNT.run(unit.connection, site=site[:64], event=event[:16], field=field[:32], at=unit.now)
+def count_not_mapped(unit: database.Unit, message: Message, site: str, fields: set[str]) -> None:
+    """Count the fields of a message that carried a value and were mapped by no rule; a replay counts nothing again."""
+    for field in () if message.is_counted else sorted(fields):
+        _COUNT.run(unit.connection, site=site[:64], event=message.event, field=field[:32], at=unit.now)
 
 
 def totals(connection: sa.Connection, site: str | None = None) -> list[tuple[str, str, str, int]]:
@@ -136,14 +136,9 @@ def totals(connection: sa.Connection, site: str | None = None) -> list[tuple[str
     return [(row[0], row[1], row[2], row[3]) for row in connection.execute(query)]
 
 
-def waiting(connection: sa.Connection, after: int, limit: int) -> list[Message]:
+def waiting(connection: sa.Connection, limit: int) -> list[Message]:
     """The messages to be mapped, in the order of their arrival."""
-    query = (
-        sa.select(_table)
-        .where(_table.c.state == "received", _table.c.number > after)
-        .order_by(_table.c.number)
-        .limit(limit)
-    )
+    query = sa.select(_table).where(_table.c.state == "received").order_by(_table.c.number).limit(limit)
     return [_from_row(row) for row in connection.execute(query)]
 
 
@@ -201,5 +196,6 @@ def _from_row(row: sa.Row[tuple[object, ...]]) -> Message:
     return Message(
         found["number"], found["id"], found["at"], found["state"], found["site"], found["event"],
         sites.Origin(application, facility, port, certificate),
-        found["encounter"], found["faults"], found["not_mapped"], found["reason"],
+        found["encounter"], found["faults"], found["not_mapped"], bool(found["is_counted"]),
+        found["reason"],
     )  # fmt: skip

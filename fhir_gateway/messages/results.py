@@ -18,7 +18,7 @@ import structlog
 from fhir_gateway import ids
 from fhir_gateway.messages import outgoing, register
 from fhir_gateway.search import values
-from fhir_gateway.store import codec, database, resources, schema
+from fhir_gateway.store import codec, database, resources, schema, turns
 from mappers import conformance, er7
 from mappers.fhir_to_v2 import bar, dft, header, mdm, oru, standing
 from mappers.results_to_fhir import composition, released
@@ -59,18 +59,28 @@ class _State:
 async def queue(gateway: Gateway, encounter: str, made: list[codec.Resource]) -> None:
     """Queue what the destinations do not have yet of an encounter's results, `made`."""
     for name, destination in gateway.settings.hl7v2.destinations.items():
-        state = await gateway.database.read(_reading(gateway, name, encounter, made))
-        if state is None:
-            log.warning("results cannot be sent: the encounter is not known here", destination=name)
-            continue
-        try:
-            messages = await asyncio.to_thread(_messages, destination, state)
-        except header.Nobody:
-            log.warning("results cannot be sent: the encounter names no patient", destination=name)
-            continue
-        if messages:
-            await gateway.database.write(_queueing(name, encounter, state.patient, messages))
-            gateway.sender.wake(name)
+        while not await _queued(gateway, name, destination, encounter, made):
+            pass  # another delivery of the same results was faster: what is still to be sent is found anew
+
+
+async def _queued(
+    gateway: Gateway, name: str, destination: Destination, encounter: str, made: list[codec.Resource]
+) -> bool:
+    """Whether the destination's messages are queued, or there are none."""
+    state = await gateway.database.read(_reading(gateway, name, encounter, made))
+    if state is None:
+        log.warning("results cannot be sent: the encounter is not known here", destination=name)
+        return True
+    try:
+        messages = await asyncio.to_thread(_messages, destination, state)
+    except header.Nobody:
+        log.warning("results cannot be sent: the encounter names no patient", destination=name)
+        return True
+    if not messages:
+        return True
+    is_queued = await gateway.database.write(_queueing(name, encounter, state, messages))
+    gateway.sender.wake(name)
+    return is_queued
 
 
 def _reading(
@@ -133,18 +143,26 @@ def _reference(resource: codec.Resource) -> str:
     return f"{resource['resourceType']}/{resource['id']}"
 
 
-def _queueing(destination: str, encounter: str, patient: str, messages: list[_Made]) -> Callable[[database.Unit], None]:
-    def work(unit: database.Unit) -> None:
+def _queueing(
+    destination: str, encounter: str, state: _State, messages: list[_Made]
+) -> Callable[[database.Unit], bool]:
+    """Queue the messages, unless the destination has been sent something else since they were made."""
+
+    def work(unit: database.Unit) -> bool:
+        turns.take(unit, encounter)
+        if _had(unit.connection, destination, state.results) != state.had:
+            return False
         for made in messages:
             if made.message is not None:
                 outgoing.add(
-                    unit, control=made.control, destination=destination, patient=patient, encounter=encounter,
+                    unit, control=made.control, destination=destination, patient=state.patient, encounter=encounter,
                     event=made.message.structure, body=made.message.encode(), fault=made.fault,
                 )  # fmt: skip
             for resource in made.told:
                 key = {"target": _target(destination), "reference": _reference(resource)}
                 unit.connection.execute(_delivered.delete().filter_by(**key))
                 unit.connection.execute(_delivered.insert().values(**key, version=resource["meta"]["versionId"]))
+        return True
 
     return work
 

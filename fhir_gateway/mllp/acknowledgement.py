@@ -65,8 +65,8 @@ def _wants(condition: str, *, is_good: bool) -> bool:
 
 def wishes(message: er7.Message | None, mode: Mode) -> Wishes:
     """What a message's header asks for; `mode` is the site's word where it has one."""
-    commit = message.text("MSH-15") if message else ""
-    application = message.text("MSH-16") if message else ""
+    commit = message.text("MSH-15").upper() if message else ""
+    application = message.text("MSH-16").upper() if message else ""
     if mode == "original" or (mode == "as-sent" and not commit and not application):
         return Wishes(is_enhanced=False)
     if mode == "enhanced" and not commit and not application:

@@ -43,6 +43,7 @@ SUPPORTED: Final = frozenset(
         "MedicationDispense",
         "MedicationRequest",
         "MedicationStatement",
+        "MessageHeader",
         "Observation",
         "OperationOutcome",
         "Organization",

@@ -59,10 +59,14 @@ class Stored:
         return f'W/"{self.version}"'
 
 
+def moment(micros: int) -> dt.datetime:
+    """The second that so many microseconds since 1970 are in, UTC."""
+    return dt.datetime.fromtimestamp(micros // 1_000_000, tz=dt.UTC)
+
+
 def instant(micros: int) -> str:
     """A FHIR instant with milliseconds, UTC."""
-    moment = dt.datetime.fromtimestamp(micros // 1_000_000, tz=dt.UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{micros // 1000 % 1000:03d}Z"
+    return moment(micros).strftime("%Y-%m-%dT%H:%M:%S.") + f"{micros // 1000 % 1000:03d}Z"
 
 
 def _stored(resource_type: str, resource_id: str, row: Any) -> Stored | None:

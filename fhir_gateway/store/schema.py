@@ -192,6 +192,7 @@ message = sa.Table(
     sa.Column("encounter", sa.String(64)),
     sa.Column("faults", sa.Integer, nullable=False, server_default="0"),
     sa.Column("not_mapped", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("is_counted", sa.Boolean, nullable=False, server_default=sa.false()),  # in the table not_mapped
     sa.Column("reason", sa.String(512)),
     sa.Index("message_by_state", "state", "number"),
     sa.Index("message_by_encounter", "encounter", "number"),
@@ -206,13 +207,15 @@ message_identity = sa.Table(
     sa.Column("id", sa.String(64), nullable=False),
 )
 
-#: The time of the newest message that wrote a resource: what an older one says does not go over it.
+#: When the newest message that said something of an element was made: what an older one says does not go over it.
 message_age = sa.Table(
     "message_age",
     metadata,
     sa.Column("type", sa.String(64), primary_key=True),
     sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("element", sa.String(64), primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),  # of the message, which tells two of the same second apart
 )
 
 #: What the messages said of an encounter's whereabouts: all of it, so that the order of arrival changes nothing.

@@ -7,13 +7,13 @@ import zoneinfo
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mappers import er7
+from mappers import er7, fhir_names
 
 Json = dict[str, Any]
 Components = tuple[er7.ComponentValue, ...]
 
 #: Who assigned our identifiers (table 0363). It never changes, whatever MSH-3 is configured to say.
-NAMESPACE: Final = "FHIR-GATEWAY"
+NAMESPACE: Final = fhir_names.RESULT_NAMESPACE
 
 #: The coding system of our own codes (table 0396: 99zzz is local).
 OWN_CODES: Final = "99FHIRGW"

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from mappers import fhir_names
+
 Json = dict[str, Any]
 
 #: Identifier systems that we make up for an assigner that no site file names.
@@ -54,6 +56,8 @@ class Scope:
         A name alone is the sender's facility's own, and no name at all the sending application's: two hospitals that
         both say "KIS" do not share their patients.
         """
+        if namespace == fhir_names.RESULT_NAMESPACE:  # a result of ours comes back
+            return fhir_names.RESULT_IDS
         for key in (namespace, universal, f"{namespace}|{kind}", f"|{kind}"):
             if key.strip("|") and key in self.systems:
                 return self.systems[key]

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("encounter", sa.String(64)),
         sa.Column("faults", sa.Integer, nullable=False, server_default="0"),
         sa.Column("not_mapped", sa.Integer, nullable=False, server_default="0"),
+        sa.Column("is_counted", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.Column("reason", sa.String(512)),
     )
     op.create_index("message_by_state", "message", ["state", "number"])
@@ -41,7 +42,9 @@ def upgrade() -> None:
         "message_age",
         sa.Column("type", sa.String(64), primary_key=True),
         sa.Column("id", sa.String(64), primary_key=True),
+        sa.Column("element", sa.String(64), primary_key=True),
         sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False),
     )
     op.create_table(
         "movement",
