@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +165,15 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
         gateway.is_ready = False
 
 
+def check(config: settings.Settings) -> None:
+    """Read what the configuration names besides secrets: site files and certificates. Raises ConfigurationError."""
+    _sites(config.hl7v2.sites)
+    for listener in _listeners(config).values():
+        _server_tls(listener)
+    for destination in config.hl7v2.destinations.values():
+        tls.client_context(destination.ca, destination.certificate, destination.key)
+
+
 def _sites(folder: Path | None) -> sites.Sites:
     """The senders' files. At the start a broken one is an error; later its last good state goes on."""
     if folder is not None and not folder.is_dir():
@@ -178,12 +188,24 @@ def _sites(folder: Path | None) -> sites.Sites:
     return known
 
 
+def _listeners(config: settings.Settings) -> dict[str, settings.Listener]:
+    """The MLLP ports by their names; `mllp` is the one of `server.mllp_port`."""
+    options = config.hl7v2
+    main = settings.Listener(
+        port=config.server.mllp_port, certificate=options.certificate, key=options.key, client_ca=options.client_ca
+    )
+    return {"mllp": main, **options.listeners}
+
+
+def _server_tls(listener: settings.Listener) -> ssl.SSLContext | None:
+    if listener.certificate is None or listener.key is None:
+        return None
+    return tls.server_context(listener.certificate, listener.key, listener.client_ca)
+
+
 async def _listen(stack: contextlib.AsyncExitStack, gateway: Gateway) -> None:
     """The MLLP ports. They end first: what has been received completely is still answered."""
     options, server = gateway.settings.hl7v2, gateway.settings.server
-    main = settings.Listener(
-        port=server.mllp_port, certificate=options.certificate, key=options.key, client_ca=options.client_ca
-    )
     limits = mllp_server.Limits(
         options.max_megabytes * 1_048_576, options.connections, options.idle_seconds, options.read_seconds
     )
@@ -191,11 +213,8 @@ async def _listen(stack: contextlib.AsyncExitStack, gateway: Gateway) -> None:
     async def receive(message: bytes, peer: mllp_server.Peer) -> Sequence[reception.Answer]:
         return await gateway.reception.receive(message, channel="mllp", port=peer.port, certificate=peer.certificate)
 
-    for name, wanted in {"mllp": main, **options.listeners}.items():
-        context = None
-        if wanted.certificate is not None and wanted.key is not None:
-            context = tls.server_context(wanted.certificate, wanted.key, wanted.client_ca)
-        listener = await mllp_server.start(name, server.host, wanted.port, receive, limits, context)
+    for name, wanted in _listeners(gateway.settings).items():
+        listener = await mllp_server.start(name, server.host, wanted.port, receive, limits, _server_tls(wanted))
         stack.push_async_callback(listener.close, server.drain_seconds / 4)
         log.info("listening", mllp=f"{server.host}:{listener.port}", listener=name)
 

@@ -63,6 +63,8 @@ def check(config: Config = None, data: Data = None) -> None:
     """Read the configuration as `serve` would, and say what it means."""
     import msgspec
 
+    from fhir_gateway import app
+
     found = _settings(config, data=data)
     secrets = (
         found.database.password_file,
@@ -72,6 +74,7 @@ def check(config: Config = None, data: Data = None) -> None:
     for secret in secrets:
         if secret is not None:
             settings.read_secret(secret)
+    app.check(found)
     shown = found.model_dump_json(exclude={"database": {"url"}, "ehr": {"headers"}})
     typer.echo(msgspec.json.format(shown.encode()).decode())
 

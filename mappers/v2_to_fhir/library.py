@@ -1,8 +1,7 @@
-"""Reading the rule files, and laying a site's over them. A fault names file, line and reason."""
+"""Reading the rule files. A fault names file, line and reason."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -63,7 +62,7 @@ def read(path: Path) -> Lines:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise Broken(Place(path.name, line), str(error.problem)) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise Broken(Place(path.name, 1), f"cannot be read ({type(error).__name__})") from None
     if not isinstance(found, Lines):
         raise Broken(Place(path.name, 1), "is not a mapping")
@@ -115,6 +114,51 @@ def keys(given: Lines, file: str, allowed: Iterable[str], required: Iterable[str
             raise Broken(Place(file, given.line), f"{key} is missing")
 
 
+def mapping_at(given: Lines, key: str, file: str) -> Lines:
+    """The mapping at a key; an empty one where there is none. Broken when there is something else."""
+    found = given.get(key)
+    if found is None:
+        found = Lines()
+        found.line, found.lines = given.line, {}
+    if not isinstance(found, Lines):
+        raise Broken(Place(file, given.at(key)), f"{key} is not a mapping")
+    return found
+
+
+def list_at(given: Lines, key: str, file: str) -> list[Any]:
+    """The list at a key; an empty one where there is none. Broken when there is something else."""
+    found = given.get(key)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise Broken(Place(file, given.at(key)), f"{key} is not a list")
+    return found
+
+
+def texts_at(given: Lines, key: str, file: str) -> list[str]:
+    """The texts in the list at a key. Broken when one of them is none."""
+    found = list_at(given, key, file)
+    if not all(isinstance(one, str) for one in found):
+        raise Broken(Place(file, given.at(key)), f"{key} is not a list of texts")
+    return found
+
+
+def text_at(given: Lines, key: str, file: str, default: str | None = None) -> str:
+    """The text at a key. Broken when it is none."""
+    found = given.get(key, default)
+    if not isinstance(found, str):
+        raise Broken(Place(file, given.at(key)), f"{key} is not a text")
+    return found
+
+
+def checked_rows(given: Lines, file: str) -> dict[str, Any]:
+    """The rows of a table, each a code or a Coding. Broken when one is neither."""
+    for code, row in given.items():
+        if not isinstance(row, str | Lines):
+            raise Broken(Place(file, given.at(code)), f"the row {code} is neither a code nor a Coding")
+    return dict(given)
+
+
 def read_tables(document: Lines, file: str) -> dict[str, scope.Table]:
     """The code tables of a file: name to table."""
     found: dict[str, scope.Table] = {}
@@ -123,49 +167,55 @@ def read_tables(document: Lines, file: str) -> dict[str, scope.Table]:
         if not isinstance(table, Lines):
             raise Broken(place, f"the table {name} is not a mapping")
         keys(table, file, ("source", "system", "rows"), ("source", "rows"))
+        system = None if table.get("system") is None else text_at(table, "system", file)
         if not isinstance(table["rows"], Lines):
             raise Broken(place, f"the rows of {name} are not a mapping")
-        found[name] = scope.Table(name, str(table["source"]), table.get("system"), dict(table["rows"]))
+        found[name] = scope.Table(name, str(table["source"]), system, checked_rows(table["rows"], file))
     return found
 
 
-_SEGMENT_KEYS: Final = ("segment", "source", "blocks", "left_out", "opens_group", "text")
+SEGMENT_KEYS: Final = ("segment", "source", "blocks", "left_out", "opens_group", "text")
 
 
 def segment_map(document: Lines, name: str, file: str, tables: Mapping[str, scope.Table]) -> rules.SegmentMap:
     """One segment's rules. `segment` may differ from the name: OBX has one map for results and one for documents."""
-    keys(document, file, _SEGMENT_KEYS, ("source",))
+    keys(document, file, SEGMENT_KEYS, ("source",))
     segment = str(document.get("segment", name))
-    blocks = tuple(block(_lines(given, file, document), file, tables) for given in document.get("blocks", []))
+    blocks = tuple(block(lines(given, file, document), file, tables) for given in list_at(document, "blocks", file))
     return rules.SegmentMap(
         name,
         segment,
         str(document["source"]),
         blocks,
-        left_out(document.get("left_out") or Lines(), file),
-        _flag(document, "opens_group"),
-        _text(document, segment, file),
+        left_out(mapping_at(document, "left_out", file), file),
+        flag(document, "opens_group", file),
+        text(document, segment, file),
     )
 
 
-def _lines(given: Any, file: str, parent: Lines) -> Lines:
+def lines(given: Any, file: str, parent: Lines) -> Lines:
+    """An item that is a mapping; Broken when it is none."""
     if not isinstance(given, Lines):
         raise Broken(Place(file, parent.line), f"{given!r} is not a mapping")
     return given
 
 
-def _flag(given: Lines, key: str) -> bool:
-    return str(given.get(key, "false")).lower() == "true"
+def flag(given: Lines, key: str, file: str) -> bool:
+    """Whether a key says `true`. Broken when it says neither that nor `false`."""
+    found = given.get(key, "false")
+    if found not in ("true", "false"):
+        raise Broken(Place(file, given.at(key)), f"{key} is true or false")
+    return bool(found == "true")
 
 
-def _text(document: Lines, segment: str, file: str) -> rules.Text | None:
+def text(document: Lines, segment: str, file: str) -> rules.Text | None:
     """The field whose repetitions are lines of one text, and what must be the same for the text to go on."""
     if "text" not in document:
         return None
-    given = _lines(document["text"], file, document)
+    given = lines(document["text"], file, document)
     keys(given, file, ("field", "same", "when"), ("field",))
     place = Place(file, given.line)
-    fields = [_checked(rules.source, str(path), place) for path in (given["field"], *given.get("same", []))]
+    fields = [_checked(rules.source, str(path), place) for path in (given["field"], *texts_at(given, "same", file))]
     if any(path.segment != segment or path.component for path in fields):
         raise Broken(place, f"a text is made of whole fields of {segment}")
     return rules.Text(fields[0], tuple(fields[1:]), _condition(given, file))
@@ -188,9 +238,10 @@ def block(given: Lines, file: str, tables: Mapping[str, scope.Table]) -> rules.B
         raise Broken(Place(file, given.at("resource")), f"{resource} is no resource of R4")
     if given["draft"] not in ("each", "join", "current"):
         raise Broken(Place(file, given.at("draft")), f"draft is each, join or current, not {given['draft']}")
-    found = tuple(rule(_lines(one, file, given), resource, file, tables) for one in given.get("rules") or [])
+    found = tuple(rule(lines(one, file, given), resource, file, tables) for one in list_at(given, "rules", file))
     identity = tuple(
-        (str(one),) if isinstance(one, str) else tuple(map(str, one)) for one in given.get("identity") or []
+        (one,) if isinstance(one, str) else tuple(map(str, one if isinstance(one, list) else [one]))
+        for one in list_at(given, "identity", file)
     )
     for path in {path for alternative in identity for path in alternative}:
         _checked(lambda path: rules.target(resource, path.partition(":")[0]), path, Place(file, given.at("identity")))
@@ -202,7 +253,7 @@ def block(given: Lines, file: str, tables: Mapping[str, scope.Table]) -> rules.B
         found,
         _condition(given, file),
         identity,
-        tuple(map(str, given.get("required") or [])),
+        tuple(texts_at(given, "required", file)),
     )
 
 
@@ -218,17 +269,15 @@ def rule(given: Lines, resource: str, file: str, tables: Mapping[str, scope.Tabl
         raise Broken(place, "a rule has exactly one of from, value and refer")
     to = str(given["to"])
     steps = _checked(lambda text: rules.target(resource, text), to, Place(file, given.at("to")))
-    paths = given.get("from", [])
-    sources = tuple(
-        _checked(rules.source, str(path), Place(file, given.at("from")))
-        for path in ([paths] if isinstance(paths, str) else paths)
-    )
-    options = dict(given.get("with") or {})
-    kind = str(given.get("as", "string"))
+    paths = [given["from"]] if isinstance(given.get("from"), str) else texts_at(given, "from", file)
+    if "from" in given and not paths:
+        raise Broken(Place(file, given.at("from")), "from names nothing")
+    sources = tuple(_checked(rules.source, path, Place(file, given.at("from"))) for path in paths)
+    options = dict(mapping_at(given, "with", file))
     if "table" in given:
-        options["table"] = given["table"]
-        kind = str(given.get("as", "code"))
-    if options.get("table", next(iter(tables), None)) not in tables and "table" in options:
+        options["table"] = text_at(given, "table", file)
+    kind = text_at(given, "as", file, "code" if "table" in given else "string")
+    if "table" in options and str(options["table"]) not in tables:
         raise Broken(Place(file, given.at("table")), f"there is no table {options['table']}")
     problems = datatypes.problems(kind, options)
     if problems:
@@ -242,10 +291,10 @@ def rule(given: Lines, resource: str, file: str, tables: Mapping[str, scope.Tabl
         options=options,
         when=_condition(given, file),
         value=_plain(given.get("value")),
-        refer=given.get("refer"),
-        beside=_plain(given.get("beside") or {}),
-        default=_flag(given, "default"),
-        essential=_flag(given, "essential"),
+        refer=text_at(given, "refer", file) if "refer" in given else None,
+        beside=_plain(mapping_at(given, "beside", file)),
+        default=flag(given, "default", file),
+        essential=flag(given, "essential", file),
     )
 
 
@@ -275,106 +324,14 @@ def message_map(document: Lines, name: str, file: str, segments: Mapping[str, ru
     """The events of a kind of message, and the maps that its segments have instead of their own."""
     keys(document, file, ("source", "events", "use", "required"), ("source", "events"))
     use: dict[str, str | None] = {}
-    for segment, wanted in (document.get("use") or {}).items():
-        if wanted is not None and wanted not in segments:
+    for segment, wanted in mapping_at(document, "use", file).items():
+        if wanted is not None and str(wanted) not in segments:
             raise Broken(Place(file, document.at("use")), f"there is no map {wanted}")
         use[segment] = wanted
     return rules.MessageMap(
         name,
         str(document["source"]),
-        frozenset(map(str, document["events"])),
+        frozenset(texts_at(document, "events", file)),
         use,
-        tuple(map(str, document.get("required") or [])),
+        tuple(texts_at(document, "required", file)),
     )
-
-
-# ---- a site's overlay
-
-
-def overlaid(library: Library, document: Lines, file: str) -> Library:
-    """The library with a site's `tables`, `maps` and `messages` over it."""
-    tables = dict(library.tables)
-    for name, given in (document.get("tables") or Lines()).items():
-        tables[name] = _table_over(tables.get(name), name, _lines(given, file, document), file)
-    segments = dict(library.segments)
-    for name, given in (document.get("maps") or Lines()).items():
-        segments[name] = _segment_over(segments.get(name), name, _lines(given, file, document), file, tables)
-    messages = dict(library.messages)
-    for name, given in (document.get("messages") or Lines()).items():
-        found = message_map(_lines(given, file, document), name, file, segments)
-        messages |= dict.fromkeys(found.events, found)
-    return Library(segments, messages, tables)
-
-
-def _table_over(current: scope.Table | None, name: str, given: Lines, file: str) -> scope.Table:
-    """A site's rows over a table; with `rows` (and `source`) a table of the site's own."""
-    if "rows" in given:
-        return read_tables(_only(name, given), file)[name]
-    if current is None:
-        raise Broken(Place(file, given.line), f"there is no table {name}; a new one needs source and rows")
-    return dataclasses.replace(current, rows={**current.rows, **given})
-
-
-def _only(name: str, given: Lines) -> Lines:
-    found = Lines({name: given})
-    found.line, found.lines = given.line, {name: given.line}
-    return found
-
-
-def _segment_over(
-    current: rules.SegmentMap | None, name: str, given: Lines, file: str, tables: Mapping[str, scope.Table]
-) -> rules.SegmentMap:
-    if current is None:
-        return segment_map(given, name, file, tables)
-    blocks = list(current.blocks)
-    for key, value in given.items():
-        if key in _SEGMENT_KEYS:
-            continue
-        named = [index for index, found in enumerate(blocks) if found.name == key]
-        if not named:
-            raise Broken(
-                Place(file, given.at(key)),
-                f"{name} has no block {key}; it has {', '.join(dict.fromkeys(found.name for found in blocks))}. "
-                "A new one stands under `blocks`",
-            )
-        for one in value:
-            at = _home(blocks, named, one, file, tables)
-            blocks[at] = _block_over(blocks[at], [one], file, tables)
-    new = [block(_lines(one, file, given), file, tables) for one in given.get("blocks") or []]
-    blocks = [found for found in blocks if found.name not in {other.name for other in new}] + new
-    reasons = {**current.left_out, **left_out(given.get("left_out") or Lines(), file)}
-    text = _text(given, current.segment, file) or current.text
-    return dataclasses.replace(current, blocks=tuple(blocks), left_out=reasons, text=text)
-
-
-def _home(blocks: list[rules.Block], named: list[int], given: Any, file: str, tables: Mapping[str, scope.Table]) -> int:
-    """Which block of a name a site's rule belongs to: the one with the rule that it replaces, else the first."""
-    if isinstance(given, Lines) and "to" in given:
-        bare = Lines({key: value for key, value in given.items() if key != "drop"})
-        bare.line, bare.lines = given.line, given.lines
-        key = rule(bare, blocks[named[0]].resource, file, tables).key
-        return next((index for index in named if any(old.key == key for old in blocks[index].rules)), named[0])
-    return named[0]
-
-
-def _block_over(current: rules.Block, given: list[Any], file: str, tables: Mapping[str, scope.Table]) -> rules.Block:
-    """A site's rules: one with the same `from` and `to` takes the place of ours, `drop: true` takes ours away."""
-    found = list(current.rules)
-    for one in given:
-        if not isinstance(one, Lines):
-            raise Broken(current.place, f"{one!r} in the overlay of {current.name} is not a mapping")
-        is_dropped = _flag(one, "drop")
-        bare = Lines({key: value for key, value in one.items() if key != "drop"})
-        bare.line, bare.lines = one.line, one.lines
-        new = rule(bare, current.resource, file, tables)
-        same = [index for index, old in enumerate(found) if old.key == new.key]
-        if is_dropped:
-            if not same:
-                raise Broken(Place(file, one.line), f"{current.name} has no rule {new.key} to drop")
-            found = [old for index, old in enumerate(found) if index not in same]
-        elif same:
-            found[same[0]] = new
-            found = [old for index, old in enumerate(found) if index not in same[1:]]
-        else:
-            found.append(new)
-    return dataclasses.replace(current, rules=tuple(found))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from mappers import er7
-from mappers.v2_to_fhir import library, scope
+from mappers.v2_to_fhir import library, overlays, scope
 from mappers.v2_to_fhir.library import Library, Lines
 from mappers.v2_to_fhir.rules import Broken, Place
 
@@ -82,9 +82,7 @@ def read(path: Path) -> Site:
     """One site's file; Broken when it cannot be used."""
     document, file = library.read(path), path.name
     library.keys(document, file, _KEYS)
-    acknowledge = document.get("acknowledge") or Lines()
-    if not isinstance(acknowledge, Lines):
-        raise Broken(Place(file, document.at("acknowledge")), "acknowledge is not a mapping")
+    acknowledge = library.mapping_at(document, "acknowledge", file)
     library.keys(acknowledge, file, ("mode", "after"))
     mode, after = acknowledge.get("mode", "as-sent"), acknowledge.get("after", "commit")
     if mode not in ("as-sent", "original", "enhanced") or after not in ("commit", "mapping"):
@@ -95,14 +93,14 @@ def read(path: Path) -> Site:
         raise Broken(Place(file, document.at("charset")), f"there is no character set {charset}")
     return Site(
         path.stem,
-        library.overlaid(library.bundled(), document, file),
-        tuple(_match(entry, file, document) for entry in document.get("match") or []),
+        overlays.overlaid(library.bundled(), document, file),
+        tuple(_match(entry, file, document) for entry in library.list_at(document, "match", file)),
         charset,
-        str(document.get("charset_wins", "false")).lower() == "true",
+        library.flag(document, "charset_wins", file),
         mode,
         after,
         _timezone(document, file),
-        {str(key): str(value) for key, value in (document.get("identifiers") or {}).items()},
+        {str(key): str(value) for key, value in library.mapping_at(document, "identifiers", file).items()},
     )
 
 
@@ -110,13 +108,16 @@ def _match(entry: object, file: str, document: Lines) -> dict[str, str]:
     if not isinstance(entry, Lines) or not entry:
         raise Broken(Place(file, document.at("match")), f"a match names one of {', '.join(_MATCH)}")
     library.keys(entry, file, _MATCH)
-    return {key: str(value) for key, value in entry.items()}
+    found = {key: library.text_at(entry, key, file) for key in entry}
+    if not found.get("port", "0").isdigit():
+        raise Broken(Place(file, entry.at("port")), "port is a number")
+    return found
 
 
 def _timezone(document: Lines, file: str) -> zoneinfo.ZoneInfo:
     try:
         return zoneinfo.ZoneInfo(str(document.get("timezone", "Europe/Berlin")))
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         raise Broken(Place(file, document.at("timezone")), "there is no such time zone") from None
 
 
@@ -131,7 +132,9 @@ class Sites:
 
     def refresh(self) -> list[str]:
         """Read what has changed since the last time; the names of the sites that are new, changed, gone or broken."""
-        if self._folder is None:
+        if (
+            self._folder is None or not self._folder.is_dir()
+        ):  # a folder that is away for a moment takes no site with it
             return []
         changed: list[str] = []
         found = sorted(self._folder.glob("*.yaml"))
