@@ -43,7 +43,6 @@ START_SECONDS = 60
 SCRIPT_SECONDS = 120
 
 _FENCE = re.compile(r"(?P<run><!-- run -->\n)?^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-_HEREDOC = re.compile(r"<<'?JSON'?.*?\n(?P<body>.*?)^JSON$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
@@ -61,6 +60,12 @@ def blocks(page: Path) -> list[Block]:
         Block(match["language"], match["body"], match["run"] is not None)
         for match in _FENCE.finditer(page.read_text("utf-8"))
     ]
+
+
+def here_documents(page: Path, end: str) -> list[str]:
+    """What the commands of a page write into files: the text up to a line `end`."""
+    pattern = re.compile(rf"<<'?{end}'?.*?\n(.*?)^{end}$", re.MULTILINE | re.DOTALL)
+    return [body for block in blocks(page) for body in pattern.findall(block.body)]
 
 
 def prose(page: Path) -> str:
@@ -91,12 +96,22 @@ def _section(annotation: Any) -> type[BaseModel]:
 
 
 def keys() -> dict[str, FieldInfo]:
-    """Every key of the settings as `section.key`."""
-    return {
-        f"{section}.{name}": field
-        for section, outer in settings.Settings.model_fields.items()
-        for name, field in _section(outer.annotation).model_fields.items()
-    }
+    """Every key of the settings as `section.key`; of a section whose tables have names as `section.tables.NAME.key`."""
+    found: dict[str, FieldInfo] = {}
+    for section, outer in settings.Settings.model_fields.items():
+        for name, field in _section(outer.annotation).model_fields.items():
+            found[f"{section}.{name}"] = field
+            inner = _named_tables(field.annotation)
+            if inner is not None:
+                found |= {f"{section}.{name}.NAME.{key}": within for key, within in inner.model_fields.items()}
+    return found
+
+
+def _named_tables(annotation: Any) -> type[BaseModel] | None:
+    """The model behind `dict[str, Section]`."""
+    is_table = typing.get_origin(annotation) is dict
+    inner = typing.get_args(annotation)[1] if is_table else None
+    return inner if isinstance(inner, type) and issubclass(inner, BaseModel) else None
 
 
 def _type(annotation: Any) -> str:
@@ -108,7 +123,7 @@ def _type(annotation: Any) -> str:
     if origin is tuple:
         return "list of strings"
     if origin is dict:
-        return "table of strings"
+        return "table of strings" if arguments[1] is str else "tables"
     return {str: "string", int: "integer", float: "number", bool: "boolean", Path: "path"}[annotation]
 
 
@@ -124,7 +139,7 @@ def _default(field: FieldInfo) -> str:
 
 def documented_keys() -> dict[str, tuple[str, str, str]]:
     rows = re.findall(
-        r"^\| `([a-z]+\.[a-z_]+)` \| (.+?) \| (.+?) \| (.+?) \|$",
+        r"^\| `([a-z0-9]+\.[a-z_]+(?:\.NAME\.[a-z_]+)?)` \| (.+?) \| (.+?) \| (.+?) \|$",
         (ROOT / "docs" / "configuration.md").read_text("utf-8"),
         re.MULTILINE,
     )
@@ -145,10 +160,10 @@ def test_a_key_is_documented_as_it_is(key: str) -> None:
     assert field.description and meaning.startswith(field.description)
 
 
-def test_the_example_configuration_is_accepted(tmp_path: Path) -> None:
-    page = ROOT / "docs" / "configuration.md"
-    examples = [block.body for block in blocks(page) if block.language == "toml"]
-    assert examples
+def test_the_example_configurations_are_accepted(tmp_path: Path) -> None:
+    examples = [block.body for page in PAGES for block in blocks(page) if block.language == "toml"]
+    examples += [body for page in PAGES for body in here_documents(page, "TOML")]
+    assert len(examples) >= 4
     for number, example in enumerate(examples):
         path = tmp_path / f"{number}.toml"
         path.write_text(example, "utf-8")
@@ -210,7 +225,13 @@ def commands(page: Path) -> list[list[str]]:
     lines = [line.strip() for block in blocks(page) if block.language == "sh" for line in block.body.splitlines()]
     inline = re.findall(r"`((?:\.venv/bin/)?fhir-gateway(?: [^`]+)?)`", prose(page))
     found = [line for line in (*lines, *inline) if re.match(r"(?:\.venv/bin/)?fhir-gateway(?: |$)", line)]
-    return [shlex.split(line, comments=True)[1:] for line in found]
+    return [_of_one_command(shlex.split(line, comments=True))[1:] for line in found]
+
+
+def _of_one_command(words: list[str]) -> list[str]:
+    """The words up to what belongs to the shell."""
+    end = next((number for number, word in enumerate(words) if word in ("|", "||", "&&", "2>&1")), len(words))
+    return words[:end]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=of_page)
@@ -251,8 +272,8 @@ def test_every_json_parses(page: Path) -> None:
     for block in blocks(page):
         if block.language == "json":
             json.loads(block.body)
-        for found in _HEREDOC.finditer(block.body):
-            json.loads(found["body"])
+    for body in here_documents(page, "JSON"):
+        json.loads(body)
 
 
 def anchors(page: Path) -> set[str]:
@@ -348,7 +369,7 @@ def _listening(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         for line in log.read_text("utf-8").splitlines():
-            if '"event": "listening"' in line and line.endswith("}"):
+            if '"event": "listening"' in line and '"url"' in line and line.endswith("}"):
                 return str(json.loads(line)["url"])
         time.sleep(0.1)
     pytest.fail(f"the gateway did not start: {log.read_text('utf-8')[-2000:]}")
