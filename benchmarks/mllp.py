@@ -21,8 +21,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from benchmarks import load
 
 START_SECONDS = 60.0
@@ -93,13 +91,13 @@ def _mllp_port(process: subprocess.Popen[bytes], log: Path) -> int:
 
 
 @contextlib.contextmanager
-def yardstick(cores: set[int] | None, *, is_fast: bool) -> Iterator[Server]:
-    """python-hl7's asyncio server, which answers each message with its `create_ack` and keeps nothing; on asyncio's own
-    event loop as it comes, or on the fast one that the gateway has."""
+def yardstick(cores: set[int] | None) -> Iterator[Server]:
+    """python-hl7's asyncio server, which answers each message with its `create_ack` and keeps nothing."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_yardstick, args=(theirs, cores, is_fast), daemon=True)
+    process = context.Process(target=_yardstick, args=(theirs, cores), daemon=True)
     process.start()
+    theirs.close()  # else nothing says that the process has ended before it listened
     try:
         yield Server(process.pid or 0, ours.recv())
     finally:
@@ -107,7 +105,7 @@ def yardstick(cores: set[int] | None, *, is_fast: bool) -> Iterator[Server]:
         process.join()
 
 
-def _yardstick(told: Connection, cores: set[int] | None, is_fast: bool) -> None:
+def _yardstick(told: Connection, cores: set[int] | None) -> None:
     import hl7.mllp
 
     if cores:
@@ -125,8 +123,7 @@ def _yardstick(told: Connection, cores: set[int] | None, is_fast: bool) -> None:
         told.send(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop if is_fast else None) as runner:
-        runner.run(serve())
+    asyncio.run(serve())
 
 
 @dataclass(slots=True)

@@ -62,6 +62,8 @@ def text(config: settings.Settings, message_id: str) -> str:
         told.append(f"encounter  Encounter/{found.encounter}")
     if found.reason:
         told.append(f"reason     {found.reason}")
+    if found.state == "refused":
+        return "\n".join(told)
     return "\n".join([*told, "", *_explained(body, known.of(found.origin))])
 
 
@@ -126,12 +128,15 @@ def explain(file: Path, folder: Path | None, site: str | None) -> str:
     except OSError as error:
         raise errors.ConfigurationError(f"{file} cannot be read: {error.strerror}.") from None
     parts = er7.messages(golden.wire(body))
-    return "\n\n".join("\n".join(_explained(part, _site(known, site, part))) for part in parts)
+    try:
+        return "\n\n".join("\n".join(_explained(part, _site(known, site, part))) for part in parts)
+    except er7.Malformed as error:
+        raise errors.ConfigurationError(f"This is no HL7 v2 message: {error}") from None
 
 
 def _site(known: sites.Sites, name: str | None, body: bytes) -> sites.Site:
     if name is None:
-        message = _message(body)
+        message = er7.parse(body)
         return known.of(sites.Origin(message.text("MSH-3"), message.text("MSH-4")))
     found = known.named(name)
     if found is None:
@@ -139,15 +144,8 @@ def _site(known: sites.Sites, name: str | None, body: bytes) -> sites.Site:
     return found
 
 
-def _message(body: bytes) -> er7.Message:
-    try:
-        return er7.parse(body)
-    except er7.Malformed as error:
-        raise errors.ConfigurationError(f"This is no HL7 v2 message: {error}") from None
-
-
 def _explained(body: bytes, site: sites.Site) -> list[str]:
-    message = _message(body)
+    message = site.parse(golden.wire(body))
     mapped = golden.become(body, site)
     told = [f"{mapped.event} by the maps of the site {site.name}" + ("" if mapped.has_map else ": there is no map")]
     told += [f"{line.path:<14} {_shown(line.raw):<{_WIDTH}} {_went(line)}" for line in mapped.lines]

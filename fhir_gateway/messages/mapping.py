@@ -79,9 +79,9 @@ class Mapper:
         pause = 0.0
         while True:
             self._woken.clear()
-            for name in await asyncio.to_thread(self._sites.refresh):
-                self._tell_of(name)
             try:
+                for name in await asyncio.to_thread(self._sites.refresh):
+                    self._tell_of(name)
                 is_busy = maps and await self._batch()
                 pause = 0.0
             except Exception as error:  # noqa: BLE001 - whatever it is, the next messages are mapped when it is over
@@ -130,7 +130,7 @@ class Mapper:
     async def _store(self, message: register.Message, site: sites.Site, mapped: engine.Mapped | str) -> None:
         state, reason = await self._write(message, site, mapped)
         self._gateway.metrics.messages.labels(site.name, state).inc()
-        if not isinstance(mapped, str):
+        if not isinstance(mapped, str) and not message.is_counted:
             self._gateway.metrics.not_mapped.labels(site.name).inc(len(mapped.unmapped))
         if state == "failed":
             log.warning("message not mapped", message=message.id, site=site.name, kind=message.event, reason=reason)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from fhir_gateway.runs import encounters, register
 from fhir_gateway.search import values
 from fhir_gateway.store import codec, database, resources, search, turns
+from mappers import fhir_names
 
 if TYPE_CHECKING:
     from fhir_gateway.app import Gateway
@@ -99,13 +100,21 @@ def is_source(resource: codec.Resource, gateway: Gateway) -> bool:
         attachments = list(values.at(resource, "content.attachment"))
         is_valid = resource.get("status") == "current" and resource.get("docStatus") != "entered-in-error"
         is_valid = is_valid and _is_configured_type(resource, gateway.settings.runs.document_types)
+        is_valid = is_valid and not _is_ours(resource)
     return is_valid and any(_triggers(attachment) for attachment in attachments)
+
+
+def _is_ours(resource: codec.Resource) -> bool:
+    """Whether it is a note of ours that a record system sends around: documenting it again would have no end."""
+    systems = (*values.at(resource, "masterIdentifier.system"), *values.at(resource, "identifier.system"))
+    return fhir_names.RESULT_IDS in systems
 
 
 def _triggers(attachment: Any) -> bool:
     """What is only announced (a title, and neither data nor url) may be a document one day; it is none yet."""
     content_type = str(attachment.get("contentType", "text/plain")).lower()
-    is_announced = "title" in attachment and "data" not in attachment and "url" not in attachment
+    is_empty = "data" not in attachment and "url" not in attachment
+    is_announced = is_empty and ("title" in attachment or "extension" in attachment)
     return content_type.startswith(_TRIGGERING) and not is_announced
 
 

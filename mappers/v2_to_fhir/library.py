@@ -97,11 +97,22 @@ def bundled() -> Library:
     for path in sorted((FOLDER / "maps").glob("*.yaml")):
         found = segment_map(read(path), path.stem, path.name, tables)
         segments[found.name] = found
+    check_references(segments.values())
     messages: dict[str, rules.MessageMap] = {}
     for path in sorted((FOLDER / "messages").glob("*.yaml")):
         read_message = message_map(read(path), path.stem, path.name, segments)
         messages |= dict.fromkeys(read_message.events, read_message)
     return Library(segments, messages, tables)
+
+
+def check_references(segments: Iterable[rules.SegmentMap]) -> None:
+    """Broken when a rule refers to a draft that no block makes."""
+    blocks = [block for segment in segments for block in segment.blocks]
+    names = {block.name for block in blocks} | {"*"}
+    for block in blocks:
+        for rule in block.rules:
+            if rule.refer is not None and rule.refer not in names:
+                raise Broken(rule.place, f"there is no draft {rule.refer}")
 
 
 def keys(given: Lines, file: str, allowed: Iterable[str], required: Iterable[str] = ()) -> None:

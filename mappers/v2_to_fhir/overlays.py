@@ -19,6 +19,7 @@ def overlaid(base: Library, document: Lines, file: str) -> Library:
     segments = dict(base.segments)
     for name, given in library.mapping_at(document, "maps", file).items():
         segments[name] = _segment_over(segments.get(name), name, library.lines(given, file, document), file, tables)
+    library.check_references(segments.values())
     messages = dict(base.messages)
     for name, given in library.mapping_at(document, "messages", file).items():
         found = library.message_map(library.lines(given, file, document), name, file, segments)
@@ -46,6 +47,9 @@ def _segment_over(
 ) -> rules.SegmentMap:
     if current is None:
         return library.segment_map(given, name, file, tables)
+    for key in ("segment", "opens_group"):
+        if key in given:
+            raise Broken(Place(file, given.at(key)), f"{key} of a map that ships cannot be changed by a site")
     blocks = list(current.blocks)
     for key in given:
         if key in library.SEGMENT_KEYS:

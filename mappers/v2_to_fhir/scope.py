@@ -58,7 +58,7 @@ class Scope:
         """
         if namespace == fhir_names.RESULT_NAMESPACE:  # a result of ours comes back
             return fhir_names.RESULT_IDS
-        for key in (namespace, universal, f"{namespace}|{kind}", f"|{kind}"):
+        for key in (f"{namespace}|{kind}", namespace, universal, f"|{kind}"):
             if key.strip("|") and key in self.systems:
                 return self.systems[key]
         if universal:

@@ -167,10 +167,9 @@ class Line:
     def __exit__(self, *_error: object) -> None:
         self._socket.close()
 
-    def raw(self, *packets: bytes) -> None:
-        """Bytes as they are, a packet after the other."""
-        for packet in packets:
-            self._socket.sendall(packet)
+    def raw(self, data: bytes) -> None:
+        """Bytes as they are."""
+        self._socket.sendall(data)
 
     def send(self, *messages: bytes) -> None:
         """Messages in one write."""

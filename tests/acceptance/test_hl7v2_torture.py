@@ -216,7 +216,7 @@ def test_a_frame_cut_at_every_byte(line: Line, gateway: Gateway) -> None:
         message = short()
         whole = hl7v2.frame(message)
         line.raw(whole[:cut])
-        time.sleep(0.001)  # so that the parts are mostly read apart; all is well either way
+        time.sleep(0.001)  # so that the parts are mostly read apart; what has to be holds either way
         line.raw(whole[cut:])
         assert line.answer().said == ("AA", hl7v2.control_of(message))
         messages.append(message)
@@ -230,7 +230,9 @@ def short() -> bytes:
 
 def test_a_message_byte_for_byte(line: Line) -> None:
     message = short()
-    line.raw(*(bytes([byte]) for byte in hl7v2.frame(message)))
+    for byte in hl7v2.frame(message):
+        line.raw(bytes([byte]))
+        time.sleep(0.001)  # as above
     assert line.answer().said == ("AA", hl7v2.control_of(message))
 
 
@@ -546,8 +548,7 @@ def test_a_damaged_message_is_kept_and_answered_whatever_it_is(gateway: Gateway)
             line.end()
             answers = line.to_end()
             assert [answer.control for answer in answers][-1:] == [hl7v2.control_of(last)], some
-    for message in messages:
-        assert message in gateway.rows("SELECT body FROM received WHERE body = ?", message)[0], message
+    assert set(messages) <= {bytes(body) for (body,) in gateway.rows("SELECT body FROM received")}
     hl7v2.all_settled(gateway)
     sound = hl7v2.adt(patient=(patient := hl7v2.control()))
     assert hl7v2.ask(gateway, sound).is_positive
