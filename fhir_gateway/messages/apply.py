@@ -69,7 +69,9 @@ _MOVED = statements.Statement(
 def run(unit: database.Unit, gateway: Gateway, message: register.Message, mapped: engine.Mapped) -> str | None:
     """Write all of it and what follows from it; the id of its encounter. NotStorable: nothing of it is written."""
     bounds = values.date_bounds(mapped.at) if mapped.at else None
-    at = bounds[0] if bounds and bounds[0] <= message.at + FAST else message.at
+    at = message.at
+    if bounds and bounds[0] <= message.at + FAST:  # a day without a time is as late in the day as it can have been
+        at = min(max(bounds[0], message.at), bounds[1])
     work = _Work(unit, message, mapped, at)
     for draft in work.drafts:
         work.store(draft)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 POLL: Final = 1.0  # seconds until a worker looks by itself
 LONGEST_PAUSE: Final = 60.0  # seconds between two tries
+UNANSWERED: Final = 3  # messages in a row without an answer, after which it is the destination that fails
 _GOOD: Final = ("AA", "CA")
 
 log = structlog.get_logger()
@@ -37,11 +38,8 @@ log = structlog.get_logger()
 class _State:
     """How a destination is doing."""
 
-    failures: int = 0  # in a row, of the connection
-
-    @property
-    def is_failing(self) -> bool:
-        return self.failures > 0
+    failures: int = 0  # in a row
+    is_failing: bool = False  # it cannot be reached, or leaves one message after the other unanswered
 
 
 class Worker:
@@ -112,15 +110,16 @@ class Worker:
             answer = await peer.send(message.body, message.control, wants_application_answer=destination.answer == "AL")
         except client.SendFailed as failure:
             state.failures += 1
-            if state.failures == 1:
+            is_sent = failure.kind not in ("connect", "tls")
+            if not state.is_failing and (not is_sent or state.failures >= UNANSWERED):
+                state.is_failing = True
                 log.error("destination fails", destination=name, reason=failure.kind)
                 self._gateway.metrics.destination_up.labels(name).set(0)
-            is_sent = failure.kind not in ("connect", "tls")
             await self._in_vain(destination, message, f"No answer: {failure.kind}.", counts=is_sent)
-            return _pause(destination, state.failures)
+            return _pause(destination, state.failures) if state.is_failing else 0.0
         if state.is_failing:
             log.info("destination recovered", destination=name)
-            state.failures = 0
+        state.failures, state.is_failing = 0, False
         self._gateway.metrics.destination_up.labels(name).set(1)
         if answer.code in _GOOD:
             await self._gateway.database.write(lambda unit: outgoing.sent(unit, message, answer.raw))

@@ -141,7 +141,7 @@ class Mapper:
         if isinstance(mapped, str):
             return await self._end(message, site, "failed", mapped, None)
         if not mapped.has_map:
-            return await self._end(message, site, "no-map", f"There is no map for {mapped.event}.", mapped)
+            return await self._end(message, site, "no-map", f"There is no map for {message.event}.", mapped)
         if mapped.fatal is not None:
             return await self._end(message, site, "failed", str(mapped.fatal), mapped)
         try:
@@ -204,4 +204,4 @@ def _apply(
 def fields(mapped: engine.Mapped) -> set[str]:
     """The places that no rule took, whichever repetition; what is no character is a question mark."""
     paths = {engine.without_repetition(line.path) for line in mapped.unmapped}
-    return {path.encode("utf-8", "replace").decode().replace("\x00", "") for path in paths}
+    return {register.readable(path) for path in paths}

@@ -6,18 +6,19 @@ reason says why, and `messages send-again` queues it anew).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import sqlalchemy as sa
 
 from fhir_gateway import errors
-from fhir_gateway.store import database, schema
+from fhir_gateway.store import codec, database, schema
 
 State = Literal["waiting", "sent", "dead"]
 STATES: Final = ("waiting", "sent", "dead")
 
-_table = schema.outgoing
+_table, _delivered = schema.outgoing, schema.delivered
 
 
 class OutgoingNotFound(errors.GatewayError):
@@ -26,7 +27,10 @@ class OutgoingNotFound(errors.GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One row. Times are microseconds since 1970; `control` is MSH-10; `patient` and `encounter` are ids."""
+    """One row. Times are microseconds since 1970; `control` is MSH-10; `patient` and `encounter` are ids.
+
+    `told` are references and versions of what its receiver has with it.
+    """
 
     number: int
     control: str
@@ -39,6 +43,7 @@ class Message:
     attempts: int
     due: int
     body: bytes
+    told: tuple[tuple[str, str], ...]
     reason: str | None
 
 
@@ -51,6 +56,7 @@ def add(
     encounter: str,
     event: str,
     body: bytes,
+    told: Sequence[tuple[str, str]] = (),
     fault: str | None = None,
 ) -> None:
     """Queue a message; one with a `fault` is a dead letter from the beginning, which a person may send all the same."""
@@ -58,9 +64,32 @@ def add(
         _table.insert().values(
             control=control, destination=destination, patient=patient, encounter=encounter, event=event,
             at=unit.now, state="waiting" if fault is None else "dead", attempts=0, due=unit.now, body=body,
+            told=codec.encode(told),
             reason=fault[:512] if fault else None,
         )
     )  # fmt: skip
+    remember(unit, destination, told)
+
+
+def target(destination: str) -> str:
+    """How `delivered` names a destination."""
+    return f"hl7v2:{destination}"
+
+
+def remember(unit: database.Unit, destination: str, told: Sequence[tuple[str, str]]) -> None:
+    """Note the versions that a destination has, or is about to get."""
+    for reference, version in told:
+        key = {"target": target(destination), "reference": reference}
+        unit.connection.execute(_delivered.delete().filter_by(**key))
+        unit.connection.execute(_delivered.insert().values(**key, version=version))
+
+
+def _forget(unit: database.Unit, message: Message) -> None:
+    """A dead letter has told its destination nothing: the next change is told to one who does not have these."""
+    for reference, version in message.told:
+        unit.connection.execute(
+            _delivered.delete().filter_by(target=target(message.destination), reference=reference, version=version)
+        )
 
 
 def next_due(connection: sa.Connection, destination: str, now: int) -> tuple[Message | None, int | None]:
@@ -100,6 +129,8 @@ def failed(
         state="waiting" if due is not None else "dead", attempts=message.attempts + counts, reason=reason[:512],
         due=message.due if due is None else due, answer=answer,
     )  # fmt: skip
+    if due is None:
+        _forget(unit, message)
 
 
 def _change(unit: database.Unit, message: Message, **values: object) -> None:
@@ -123,16 +154,29 @@ def get(connection: sa.Connection, control: str) -> Message:
 
 
 def queue_again(unit: database.Unit, control: str) -> None:
-    """Have a dead letter sent again, with new attempts."""
+    """Have a dead letter sent again, with new attempts; refused where something newer was queued since."""
     found = get(unit.connection, control)
     if found.state != "dead":
         raise errors.GatewayError(f"This message is {found.state}; only a dead one is sent again.")
+    newer = sa.select(_table.c.number).where(
+        _table.c.destination == found.destination,
+        _table.c.encounter == found.encounter,
+        _table.c.number > found.number,
+        _table.c.event.like(f"{found.event[:3]}%"),
+        _table.c.state != "dead",
+    )
+    if unit.connection.execute(newer.limit(1)).first() is not None:
+        raise errors.GatewayError(
+            "A newer message of this kind was queued since; this one would put an old state over what it said."
+        )
     _change(unit, found, state="waiting", attempts=0, due=unit.now, reason=None)
+    remember(unit, found.destination, found.told)
 
 
 def _from_row(row: sa.Row[tuple[object, ...]]) -> Message:
     found = row._mapping
     return Message(
         found["number"], found["control"], found["destination"], found["patient"], found["encounter"], found["event"],
-        found["at"], found["state"], found["attempts"], found["due"], bytes(found["body"]), found["reason"],
+        found["at"], found["state"], found["attempts"], found["due"], bytes(found["body"]),
+        tuple((reference, version) for reference, version in codec.decode(bytes(found["told"]))), found["reason"],
     )  # fmt: skip

@@ -101,7 +101,7 @@ class Reception:
             earlier = register.add(
                 unit, message_id,
                 identity=identity, state="no-map" if is_answer else "received", site=taken.site.name,
-                event=_readable(taken.message.structure), sha256=taken.sha256, answer=good, origin=taken.origin,
+                event=taken.message.structure, sha256=taken.sha256, answer=good, origin=taken.origin,
             )  # fmt: skip
             if earlier is None:
                 inbox.keep(unit, _kept(taken.data, channel), status=202, key=message_id)
@@ -169,25 +169,26 @@ class Reception:
         def work(unit: database.Unit) -> None:
             register.add(
                 unit, message_id,
-                identity=None, state="refused", site=site.name, event=_readable(message.structure) if message else "",
+                identity=None, state="refused", site=site.name, event=message.structure if message else "",
                 sha256=hashlib.sha256(data).hexdigest(), answer=answer, origin=origin, reason=error.text,
             )  # fmt: skip
             inbox.keep(unit, _kept(data, channel), status=422, key=message_id)
 
         await self._store.write(work)
         self._metrics.messages.labels(site.name, "refused").inc()
-        return [answer] if wishes.wants_commit(is_good=False) else []
+        if wishes.wants_commit(is_good=False):
+            return [answer]
+        if not wishes.wants_application(is_good=False):
+            return []
+        return [acknowledgement.build(message, "AR", dt.datetime.now(dt.UTC), [error])]
 
 
 def _origin(message: er7.Message | None, port: int | None, certificate: str | None) -> sites.Origin:
     if message is None:
         return sites.Origin(port=port, certificate=certificate)
-    return sites.Origin(_readable(message.text("MSH-3")), _readable(message.text("MSH-4")), port, certificate)
-
-
-def _readable(text: str) -> str:
-    """A header's word as the store can keep it: what is no character of the character set is a question mark."""
-    return text.encode("utf-8", "replace").decode().replace("\x00", "")
+    return sites.Origin(
+        register.readable(message.text("MSH-3")), register.readable(message.text("MSH-4")), port, certificate
+    )
 
 
 def _kept(data: bytes, channel: str) -> inbox.Message:

@@ -76,6 +76,11 @@ def identity(application: str, facility: str, control: str) -> str:
     return hashlib.sha256("\x00".join((application, facility, control)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def readable(text: str) -> str:
+    """A text as every database can keep it: what is no character is a question mark."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "?")
+
+
 def add(
     unit: database.Unit,
     message_id: str,
@@ -92,7 +97,8 @@ def add(
     """Note a message; the earlier one of the same identity when there is one, and then nothing is written."""
     peer = codec.encode([origin.application, origin.facility, origin.port, origin.certificate])
     added = _ADD.run(
-        unit.connection, id=message_id, identity=identity, at=unit.now, state=state, site=site[:64], event=event[:16],
+        unit.connection, id=message_id, identity=identity, at=unit.now, state=state, site=site[:64],
+        event=readable(event)[:16],
         sha256=sha256, answer=answer, peer=peer, reason=reason,
     )  # fmt: skip
     if added.rowcount == 1:
@@ -114,7 +120,7 @@ def end(
 ) -> None:
     """Write how the mapping of a message ended."""
     _END.run(
-        unit.connection, id=message_id, state=state, site=site[:64], reason=reason[:512] if reason else None,
+        unit.connection, id=message_id, state=state, site=site[:64], reason=readable(reason)[:512] if reason else None,
         encounter=encounter, faults=faults, not_mapped=not_mapped, yes=True,
     )  # fmt: skip
 
@@ -170,16 +176,15 @@ def body(connection: sa.Connection, message_id: str) -> bytes:
     return bytes(connection.execute(query).scalar_one())
 
 
-def of_encounter(connection: sa.Connection, encounter: str) -> Message | None:
-    """The newest mapped message about an encounter."""
+def of_encounter(connection: sa.Connection, encounter: str, limit: int) -> list[Message]:
+    """The newest mapped messages about an encounter; those of the feed of admissions (ADT) first."""
     query = (
         sa.select(_table)
         .where(_table.c.encounter == encounter, _table.c.state == "mapped")
-        .order_by(_table.c.number.desc())
-        .limit(1)
+        .order_by(_table.c.event.like("ADT%").desc(), _table.c.number.desc())
+        .limit(limit)
     )
-    row = connection.execute(query).first()
-    return None if row is None else _from_row(row)
+    return [_from_row(row) for row in connection.execute(query)]
 
 
 def queue_again(unit: database.Unit, message_id: str) -> None:
@@ -187,6 +192,8 @@ def queue_again(unit: database.Unit, message_id: str) -> None:
     found = get(unit.connection, message_id)
     if found.state == "refused":
         raise errors.GatewayError("A message that was refused was never taken over; it cannot be mapped.")
+    if found.state == "received":
+        raise errors.GatewayError("This message waits to be mapped already.")
     unit.connection.execute(_table.update().where(_table.c.id == message_id).values(state="received", reason=None))
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _delivered = schema.delivered
 
+_TEMPLATES = 20  # messages of an encounter that are looked at for its numbers
+
 log = structlog.get_logger()
 
 
@@ -93,10 +95,7 @@ def _reading(
         reference = stored.resource.get("subject", {}).get("reference", "")
         resource_type, patient = values.split_reference(reference)
         subject = resources.present(connection, "Patient", patient) if resource_type == "Patient" else None
-        message = register.of_encounter(connection, encounter)
-        received = None
-        if message is not None:
-            received = gateway.reception.sites.of(message.origin).parse(register.body(connection, message.id))
+        received = _received(connection, gateway, stored.resource, subject.resource if subject else None)
         people = {
             str(reference): found.resource
             for resource in (*made, stored.resource)
@@ -109,6 +108,27 @@ def _reading(
         return _State(made, visit, patient or encounter, had, _charged(connection, had))
 
     return read
+
+
+def _received(
+    connection: sa.Connection, gateway: Gateway, encounter: codec.Resource, patient: codec.Resource | None
+) -> er7.Message | None:
+    """The message whose patient and visit numbers are taken over: one about this patient and this visit, and no other.
+
+    A number of a merged patient, or the numbers of a laboratory, are none of the patient's now.
+    """
+    numbers = set(values.at(patient or {}, "identifier.value"))
+    visits = set(values.at(encounter, "identifier.value"))
+    found: list[tuple[bool, str, er7.Message]] = []
+    for kept in register.of_encounter(connection, encounter["id"], _TEMPLATES):
+        message = gateway.reception.sites.of(kept.origin).parse(register.body(connection, kept.id))
+        pid, pv1 = message.all("PID"), message.all("PV1")
+        if len(pid) != 1 or len(pv1) != 1:
+            continue
+        is_patient = any(one.component(1).text in numbers for one in pid[0].field(3).repetitions)
+        if is_patient and {pv1[0].field(19).text, pv1[0].field(50).text} & visits:
+            found.append((kept.event.startswith("ADT"), message.text("MSH-7")[:14], message))
+    return max(found, key=lambda one: one[:2])[2] if found else None
 
 
 def _charged(connection: sa.Connection, had: dict[str, str]) -> dict[str, codec.Resource]:
@@ -129,14 +149,11 @@ def _had(connection: sa.Connection, destination: str, made: list[codec.Resource]
     """Reference to version of what the destination has been sent."""
     rows = connection.execute(
         sa.select(_delivered.c.reference, _delivered.c.version).where(
-            _delivered.c.target == _target(destination), _delivered.c.reference.in_([_reference(r) for r in made])
+            _delivered.c.target == outgoing.target(destination),
+            _delivered.c.reference.in_([_reference(r) for r in made]),
         )
     )
     return {row.reference: row.version for row in rows}
-
-
-def _target(destination: str) -> str:
-    return f"hl7v2:{destination}"
 
 
 def _reference(resource: codec.Resource) -> str:
@@ -153,15 +170,14 @@ def _queueing(
         if _had(unit.connection, destination, state.results) != state.had:
             return False
         for made in messages:
-            if made.message is not None:
+            told = [(_reference(resource), str(resource["meta"]["versionId"])) for resource in made.told]
+            if made.message is None:
+                outgoing.remember(unit, destination, told)
+            else:
                 outgoing.add(
                     unit, control=made.control, destination=destination, patient=state.patient, encounter=encounter,
-                    event=made.message.structure, body=made.message.encode(), fault=made.fault,
+                    event=made.message.structure, body=made.message.encode(), told=told, fault=made.fault,
                 )  # fmt: skip
-            for resource in made.told:
-                key = {"target": _target(destination), "reference": _reference(resource)}
-                unit.connection.execute(_delivered.delete().filter_by(**key))
-                unit.connection.execute(_delivered.insert().values(**key, version=resource["meta"]["versionId"]))
         return True
 
     return work

@@ -73,7 +73,8 @@ async def gather(gateway: Gateway, run: register.Run) -> Gathered:
     if not isinstance(patient, str):
         raise clinical.StageRefused("The Encounter names no patient.")
     sources = [found[reference] for reference in run.sources if reference in found]
-    if any(_subject(source) not in (None, patient) for source in sources):
+    persons = _persons(found, patient)
+    if any(_subject(source) not in (None, *persons) for source in sources):
         raise clinical.StageRefused("A source belongs to another patient than the Encounter.")
     coverages = [resource for resource in found.values() if resource["resourceType"] == "Coverage"]
     built = consultation_from_fhir.build(
@@ -108,18 +109,48 @@ def _from_store(connection: sa.Connection, run: register.Run) -> dict[str, codec
             found[reference] = stored.resource
     subject = found.get(f"Encounter/{run.encounter}", {}).get("subject", {}).get("reference")
     if isinstance(subject, str):
-        target_type, patient = values.split_reference(subject)
-        stored = resources.read(connection, target_type, patient)
-        if stored is not None and stored.body is not None:
-            found[subject] = stored.resource
-        for resource_type, parameter in (*_RECORD.items(), ("Coverage", "beneficiary")):
-            for stored in store_search.by_reference(connection, resource_type, parameter, target_type, patient):
-                found[f"{stored.type}/{stored.id}"] = stored.resource
+        found |= _same_person(connection, subject)
+        for person in _persons(found, subject):
+            for resource_type, parameter in (*_RECORD.items(), ("Coverage", "beneficiary")):
+                for stored in store_search.by_reference(connection, resource_type, parameter, *_split(person)):
+                    found[f"{stored.type}/{stored.id}"] = stored.resource
         for reference in [r for item in found.values() for r in values.at(item, "medicationReference.reference")]:
             stored = resources.read(connection, *values.split_reference(str(reference)))
             if stored is not None and stored.body is not None:
                 found[f"{stored.type}/{stored.id}"] = stored.resource
     return found
+
+
+def _split(reference: str) -> tuple[str, str]:
+    resource_type, resource_id = values.split_reference(reference)
+    return resource_type, resource_id
+
+
+def _linked(patient: codec.Resource) -> list[str]:
+    """The other records of the same person: those that a merge replaced, and the one that replaced this one."""
+    links = [link for link in patient.get("link", []) if link.get("type") in ("replaces", "replaced-by")]
+    return ["/".join(_split(str(reference))) for reference in values.at({"link": links}, "link.other.reference")]
+
+
+def _same_person(connection: sa.Connection, subject: str) -> dict[str, codec.Resource]:
+    """A patient with all records that merges have joined to it: an allergy is known of the person, not of a number."""
+    found: dict[str, codec.Resource] = {}
+    waiting = [subject]
+    while waiting:
+        reference = waiting.pop()
+        stored = resources.present(connection, *_split(reference)) if reference not in found else None
+        if stored is not None:
+            found[reference] = stored.resource
+            waiting += _linked(stored.resource)
+    return found
+
+
+def _persons(found: dict[str, codec.Resource], subject: str) -> list[str]:
+    """The references of one person: the subject, and the records that merges have joined to it."""
+    persons = [subject]
+    for person in persons:
+        persons += [other for other in _linked(found.get(person, {})) if other not in persons]
+    return persons
 
 
 def _sources_key(sources: tuple[consultation.Source, ...]) -> str:

@@ -256,6 +256,7 @@ outgoing = sa.Table(
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     sa.Column("due", sa.BigInteger, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("told", sa.LargeBinary, nullable=False),  # the versions that its receiver has with it, as JSON
     sa.Column("answer", sa.LargeBinary),
     sa.Column("reason", sa.String(512)),
     sa.Index("outgoing_by_state", "destination", "state", "number"),

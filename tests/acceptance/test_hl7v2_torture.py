@@ -316,7 +316,7 @@ def test_a_commit_and_then_the_answer(gateway: Gateway, line: Line) -> None:
     assert found.state == "mapped"  # the application's answer comes after the mapping
 
 
-def test_the_commits_of_further_messages_do_not_wait_for_an_answer(line: Line) -> None:
+def test_commits_and_answers_of_many_messages_keep_their_order(line: Line) -> None:
     messages = [hl7v2.adt(msh={16: "AL"}) for _number in range(20)]
     line.send(*messages)
     said = [answer.said for answer in line.answers(40)]

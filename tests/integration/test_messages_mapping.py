@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -304,6 +305,22 @@ def test_a_replacing_document_supersedes_the_one_before(hospital: Hospital, is_l
     assert statuses(hospital) == {"D1": "superseded", "D2": "current"}
     target = hospital.only("Patient")["id"]
     assert {one["subject"]["reference"] for one in hospital.found("DocumentReference")} == {f"Patient/{target}"}
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))], ids=str)
+def test_of_a_chain_of_documents_only_the_last_is_current_in_any_order(
+    hospital: Hospital, order: tuple[int, ...]
+) -> None:
+    sent = [
+        document("D1", "erste", at=TEN),
+        document("D2", "zweite", event="T10", parent="D1", at=ELEVEN),
+        document("D3", "dritte", event="T10", parent="D2", at=NOON),
+    ]
+    mapped(hospital, *(sent[number] for number in order))
+    assert statuses(hospital) == {"D1": "superseded", "D2": "superseded", "D3": "current"}
+    before, queued = hospital.versions(), list(hospital.gateway.engine.queued)
+    hospital.replays(*sent)
+    assert (hospital.versions(), hospital.gateway.engine.queued) == (before, queued)
 
 
 def test_a_replay_of_a_replaced_document_and_its_successor_changes_nothing(hospital: Hospital) -> None:

@@ -238,16 +238,23 @@ def test_a_store_that_fails_once_ends_no_delivery(
 # ---- by hand
 
 
+def test_a_dead_letter_is_not_sent_over_a_newer_message(opened: Callable[..., Hospital]) -> None:
+    hospital, _got, _logged = sent(opened, lambda number: "AE" if number == "a1" else "AA", "a1", "a2")
+    assert states(hospital) == {"a1": ("dead", 3), "a2": ("sent", 1)}
+    with pytest.raises(errors.GatewayError, match="A newer message of this kind"):
+        hospital.store.submit(lambda unit: outgoing.queue_again(unit, "a1")).result()
+
+
 def test_a_dead_letter_is_sent_again_when_a_person_says_so(opened: Callable[..., Hospital]) -> None:
     says = {"a1": "AE"}
 
     async def scenario() -> Hospital:
         async with Receiver(lambda number: says.get(number, "AA")).listening() as receiver:
             hospital = opened(receiver.port)
-            queue(hospital, "a1", "a2")
+            queue(hospital, "a1")
             async with sending(hospital) as worker:
                 await until(lambda: is_done(hospital))
-                assert states(hospital) == {"a1": ("dead", 3), "a2": ("sent", 1)}
+                assert states(hospital) == {"a1": ("dead", 3)}
                 says.clear()
                 await hospital.store.write(lambda unit: outgoing.queue_again(unit, "a1"))
                 worker.wake("kis")

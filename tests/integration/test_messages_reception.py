@@ -246,8 +246,8 @@ MODES = {  # MSH-15 and MSH-16 to the codes of a good and of a bad message
     ("SU", "NE"): (["CA"], []),
     ("", "NE"): ([], []),
     ("AL", "AL"): (["CA", "AA"], ["CR"]),
-    ("NE", "AL"): (["AA"], []),
-    ("", "AL"): (["AA"], []),
+    ("NE", "AL"): (["AA"], ["AR"]),
+    ("", "AL"): (["AA"], ["AR"]),
     ("AL", "SU"): (["CA", "AA"], ["CR"]),
     ("AL", "ER"): (["CA"], ["CR"]),
 }

@@ -76,6 +76,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
         sa.Column("due", sa.BigInteger, nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
+        sa.Column("told", sa.LargeBinary, nullable=False),
         sa.Column("answer", sa.LargeBinary),
         sa.Column("reason", sa.String(512)),
     )
