@@ -53,6 +53,7 @@ FAST: Final = 86_400_000_000  # microseconds that a sender's clock may be fast; 
 
 _JOIN: Final = object()
 _FIXED: Final = ("resourceType", "id")
+_VALID: Final = ("current", "superseded")  # a document that was replaced itself has replaced its parent all the same
 _NAMED: Final = "relatesTo"  # the key of `message_identity` for a document that another one names
 
 _AGES = statements.Statement("SELECT element, at, number FROM message_age WHERE type = :type AND id = :id")
@@ -66,8 +67,13 @@ _MOVED = statements.Statement(
 )
 
 
-def run(unit: database.Unit, gateway: Gateway, message: register.Message, mapped: engine.Mapped) -> str | None:
-    """Write all of it and what follows from it; the id of its encounter. NotStorable: nothing of it is written."""
+def run(
+    unit: database.Unit, gateway: Gateway, message: register.Message, mapped: engine.Mapped
+) -> tuple[str | None, list[Fault]]:
+    """Write all of it and what follows from it: the id of its encounter, and what of it could not be written.
+
+    NotStorable: nothing of it is written.
+    """
     bounds = values.date_bounds(mapped.at) if mapped.at else None
     at = message.at
     if bounds and bounds[0] <= message.at + FAST:  # a day without a time is as late in the day as it can have been
@@ -80,7 +86,7 @@ def run(unit: database.Unit, gateway: Gateway, message: register.Message, mapped
     if brought:
         audit.wrote(unit, gateway.device, brought)
         trigger.stored(unit, gateway, [version for version in brought if version.body is not None])
-    return work.encounter
+    return work.encounter, work.faults
 
 
 class _Work:
@@ -90,7 +96,7 @@ class _Work:
         self.unit = unit
         self.connection: sa.Connection = unit.connection
         self.message = message
-        self.mapped = mapped
+        self.faults: list[Fault] = []
         self.at = at
         self.age = at, message.number
         self.drafts = [draft for draft in mapped.drafts if draft.type != rules.MOVEMENT]
@@ -107,7 +113,7 @@ class _Work:
         said: codec.Resource = {**self.places.resolved(draft.resource), "id": resource_id}
         stored = resources.present(self.connection, resource_type, resource_id)
         if stored is not None and stored.is_own:
-            self.mapped.faults.append(Fault(draft.name, "This is the gateway's own result; it stays as it is."))
+            self.faults.append(Fault(draft.name, "This is the gateway's own result; it stays as it is."))
             return
         if f"{resource_type}/{resource_id}" in values.at(said, "link.other.reference"):
             raise NotStorable(f"{draft.name}: it would be merged with itself.")
@@ -238,7 +244,7 @@ class _Work:
                     relation["target"]["reference"] = f"DocumentReference/{found[0]}"
                 else:
                     places.note(self.connection, _NAMED, places.digest(*key), said["id"])
-            if relation["code"] == "replaces" and said.get("status") == "current":
+            if relation["code"] == "replaces" and said.get("status") in _VALID:
                 self._supersede(relation["target"].get("reference", ""), said)
         return self._named_before(said)
 
@@ -275,7 +281,7 @@ class _Work:
         is_replaced = any(
             one["code"] == "replaces" and one["target"].get("identifier") == identifier for one in relations
         )
-        if is_replaced and other.resource.get("status") == "current" and said.get("status") == "current":
+        if is_replaced and other.resource.get("status") in _VALID and said.get("status") == "current":
             return {**said, "status": "superseded"}
         return said
 

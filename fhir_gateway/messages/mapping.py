@@ -192,11 +192,11 @@ def _next(connection: sa.Connection) -> list[tuple[register.Message, bytes]]:
 def _apply(
     unit: database.Unit, gateway: Gateway, message: register.Message, site: sites.Site, mapped: engine.Mapped
 ) -> None:
-    encounter = apply.run(unit, gateway, message, mapped)
-    reason = "; ".join(map(str, mapped.faults)) or None
+    encounter, refused = apply.run(unit, gateway, message, mapped)
+    faults = list(dict.fromkeys(map(str, (*mapped.faults, *refused))))
     register.end(
-        unit, message.id, "mapped", site=site.name, reason=reason, encounter=encounter,
-        faults=len(mapped.faults), not_mapped=len(mapped.unmapped),
+        unit, message.id, "mapped", site=site.name, reason="; ".join(faults) or None, encounter=encounter,
+        faults=len(faults), not_mapped=len(mapped.unmapped),
     )  # fmt: skip
     register.count_not_mapped(unit, message, site.name, fields(mapped))
 

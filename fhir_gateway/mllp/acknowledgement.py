@@ -16,6 +16,8 @@ from mappers import er7
 
 Mode = Literal["as-sent", "original", "enhanced"]
 
+_KNOWN: Final = ("AL", "NE", "ER", "SU")  # HL7 table 0155
+
 #: HL7 table 0357, the rows that we use.
 ERRORS: Final = {
     "100": "Segment sequence error",
@@ -71,7 +73,9 @@ def wishes(message: er7.Message | None, mode: Mode) -> Wishes:
         return Wishes(is_enhanced=False)
     if mode == "enhanced" and not commit and not application:
         return Wishes(is_enhanced=True)
-    return Wishes(True, commit or "NE", application or "NE")
+    # A code that nobody knows is a sender's mistake: it gets the answer that receipt is told by.
+    commit, application = commit or "NE", application or "NE"
+    return Wishes(True, commit if commit in _KNOWN else "AL", application if application in _KNOWN else "NE")
 
 
 def build(

@@ -346,8 +346,8 @@ def test_what_is_taken_is_answered_as_the_sender_wants_it(
 @pytest.mark.parametrize(
     ("accept", "application", "code"),
     [
-        ("", "", "AR"), ("AL", "NE", "CR"), ("ER", "NE", "CR"), ("ER", "ER", "CR"), ("NE", "NE", None),
-        ("SU", "AL", None),
+        ("", "", "AR"), ("AL", "NE", "CR"), ("ER", "NE", "CR"), ("ER", "ER", "CR"), ("AL", "AL", "CR"),
+        ("NE", "NE", None), ("SU", "SU", None), ("NE", "AL", "AR"), ("SU", "ER", "AR"),
     ],
 )  # fmt: skip
 def test_what_is_refused_is_answered_as_the_sender_wants_it(

@@ -212,10 +212,13 @@ def test_a_message_from_the_future_is_not_the_newest_for_ever(hospital: Hospital
 
 def test_two_quotation_marks_delete(hospital: Hospital) -> None:
     mapped(
-        hospital, message(A31, pid(more={13: "030 1", 16: "M"}), at=TEN), message(A31, pid(more={13: '""'}), at=NOON)
+        hospital,
+        message(A31, pid(more={11: "Weg 1^^Ort", 14: "030 1", 16: "M"}), at=TEN),
+        message(A31, pid(more={13: '""', 16: '""'}), at=NOON),
     )
     patient = hospital.only("Patient")
-    assert ("telecom" in patient, "maritalStatus" in patient) == (False, True)
+    assert ("maritalStatus" in patient, "address" in patient) == (False, True)
+    assert "telecom" in patient, "PID-13 deletes nothing of what PID-14 said"
 
 
 def test_what_is_not_said_stays(hospital: Hospital) -> None:

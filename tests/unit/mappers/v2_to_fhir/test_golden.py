@@ -78,9 +78,9 @@ def test_line_ends_of_an_editor_are_no_difference(folder: Path, end: str) -> Non
 
 
 def test_what_a_message_deletes_and_what_failed_is_told() -> None:
-    found = golden.told(golden.become(message().replace(b"||19580412|F", b'||gestern|F|||||""'), SITE))
+    found = golden.told(golden.become(message().replace(b"||19580412|F", b'||gestern|F||||||||""'), SITE))
     document = json.loads(found)
-    assert list(document["deleted"].values()) == [["telecom"]]
+    assert list(document["deleted"].values()) == [["maritalStatus"]]
     assert {fault.split(":")[0] for fault in document["faults"]} == {"PID-7"}
     assert "gestern" not in json.dumps(document["faults"])
 
