@@ -9,6 +9,7 @@ delimiter or a segment.
 from __future__ import annotations
 
 import codecs
+import itertools
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -20,10 +21,12 @@ from mappers.er7_tree import HEADERS, Component, Field, Leaf, Message, Repetitio
 from mappers.er7_writing import ComponentValue, FieldValue, Part, Raw, RepetitionValue, segment
 
 __all__ = [
-    "NULL", "STANDARD", "Component", "ComponentValue", "Context", "Delimiters", "Field", "FieldValue", "Leaf",
+    "MOST_SEGMENTS", "NULL", "STANDARD", "Component", "ComponentValue", "Context", "Delimiters", "Field", "FieldValue", "Leaf",
     "Malformed", "Message", "Part", "Raw", "Repetition", "RepetitionValue", "Segment", "Subcomponent", "Unencodable",
     "codec_named", "escape", "messages", "parse", "segment", "unescape",
 ]  # fmt: skip
+
+MOST_SEGMENTS: Final = 200_000  # of one message; no real one has a hundredth of it
 
 _BY_CR: Final = re.compile(r"\r[\r\n]*")
 _BY_LF: Final = re.compile(r"[\r\n]+")
@@ -41,7 +44,9 @@ def parse(data: bytes, default: str | None = None, *, heeds_header: bool = True)
     prefix, text, codec, notes = er7_character_sets.decoded(data, default, heeds_header=heeds_header)
     delimiters = _delimiters(text)
     context = Context(delimiters, codec)
-    segments = list(_segments(text, context))
+    segments = list(itertools.islice(_segments(text, context), MOST_SEGMENTS + 1))
+    if len(segments) > MOST_SEGMENTS:
+        raise Malformed(f"There are more than {MOST_SEGMENTS} segments.")
     header = f"MSH{delimiters.field}"
     if sum(line.raw.startswith(header) for line in segments) > 1:
         raise Malformed("There is more than one MSH segment. Two messages are not to be taken for one.")

@@ -75,12 +75,12 @@ class Reception:
     async def _one(self, data: bytes, channel: str, port: int | None, certificate: str | None) -> list[Answer]:
         try:
             message = er7.parse(data)
+            origin = _origin(message, port, certificate)
+            site = self.sites.of(origin)
+            if site.charset is not None:
+                message = site.parse(data)
         except er7.Malformed as error:
             return await self._refuse(data, None, channel, port, certificate, Error("100", str(error)))
-        origin = _origin(message, port, certificate)
-        site = self.sites.of(origin)
-        if site.charset is not None:
-            message = site.parse(data)
         for path in ("MSH-9", "MSH-10"):
             if not message.text(path):
                 return await self._refuse(
@@ -95,7 +95,8 @@ class Reception:
         message_id, now = ids.new(), dt.datetime.now(dt.UTC)
         good = acknowledgement.build(taken.message, "CA" if taken.wishes.is_enhanced else "AA", now)
         is_answer = taken.message.text("MSH-9.1") in ("ACK", "NAK")
-        identity = register.identity(taken.origin.application, taken.origin.facility, taken.message.text("MSH-10"))
+        head = taken.message.segments[0]
+        identity = register.identity(*(head.field(number).raw for number in (3, 4, 10)))
 
         def work(unit: database.Unit) -> tuple[register.Kept | None, int]:
             earlier = register.add(

@@ -125,10 +125,9 @@ def _error(error: Error, context: er7.Context, version: str, code: str) -> er7.S
     name, _, rest = error.at.partition("-")
     number = rest.split(".")[0].split("[")[0]
     meaning = (error.code, ERRORS[error.code], "HL70357")
-    if version < "2.5":
-        return er7.segment(
-            "ERR", {1: [(name, "1" if name else "", number, meaning)] if name else [("", "", "", meaning)]}, context
-        )
+    if version < "2.5":  # ELD: segment, its number, field, and the code, which a sender without subcomponents gets bare
+        eld = meaning if context.delimiters.subcomponent else error.code
+        return er7.segment("ERR", {1: (name, "1" if name else "", number, eld)}, context)
     return er7.segment(
         "ERR",
         {

@@ -141,7 +141,7 @@ class Sites:
         for path in found:
             try:
                 status = path.stat()
-            except FileNotFoundError:
+            except OSError:  # it is gone, or nobody can say what it is
                 continue
             stamp = (status.st_mtime_ns, status.st_size)
             if self._seen.get(path) == stamp:
