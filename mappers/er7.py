@@ -21,9 +21,9 @@ from mappers.er7_tree import HEADERS, Component, Field, Leaf, Message, Repetitio
 from mappers.er7_writing import ComponentValue, FieldValue, Part, Raw, RepetitionValue, segment
 
 __all__ = [
-    "MOST_SEGMENTS", "NULL", "STANDARD", "Component", "ComponentValue", "Context", "Delimiters", "Field", "FieldValue", "Leaf",
-    "Malformed", "Message", "Part", "Raw", "Repetition", "RepetitionValue", "Segment", "Subcomponent", "Unencodable",
-    "codec_named", "escape", "messages", "parse", "segment", "unescape",
+    "MOST_SEGMENTS", "NULL", "STANDARD", "Component", "ComponentValue", "Context", "Delimiters", "Field", "FieldValue",
+    "Leaf", "Malformed", "Message", "Part", "Raw", "Repetition", "RepetitionValue", "Segment", "Subcomponent",
+    "Unencodable", "codec_named", "escape", "messages", "parse", "segment", "unescape",
 ]  # fmt: skip
 
 MOST_SEGMENTS: Final = 200_000  # of one message; no real one has a hundredth of it
