@@ -120,10 +120,11 @@ def test_each_message_is_answered_as_its_header_asks(story: Story) -> None:
 
 
 def test_messages_sent_again_get_their_answer_again_and_change_nothing(gateway: Gateway, story: Story) -> None:
-    before = gateway.rows("SELECT type, id, version FROM resource_version ORDER BY 1, 2, 3")
+    versions = "SELECT type, id, version FROM resource_version WHERE type <> 'AuditEvent' ORDER BY 1, 2, 3"
+    before = gateway.rows(versions)  # the audit of a read is written after its answer
     again = german.sent(gateway, [german.message(name) for name in story.answers])
     assert [answer.raw for answer in again] == [answer.raw for answer in story.answers.values()]
-    assert gateway.rows("SELECT type, id, version FROM resource_version ORDER BY 1, 2, 3") == before
+    assert gateway.rows(versions) == before
 
 
 # ---- the life of the first encounter
