@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,18 @@ def database_url(config: settings.Settings) -> str:
     if config.database.password_file is not None:
         url = url.set(password=settings.read_secret(config.database.password_file))
     return url.render_as_string(hide_password=False)
+
+
+@contextlib.contextmanager
+def opened(config: settings.Settings) -> Iterator[database.Database]:
+    """The configured store at this version's schema, for a command beside a running gateway or without one."""
+    url = database_url(config)
+    database.migrate(url)
+    store = database.Database(url)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def engine_connection(url: str) -> sa.Engine:

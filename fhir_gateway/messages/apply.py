@@ -221,13 +221,8 @@ class _Work:
             return said
         history = movements.history(entries, said)
         rest = {name: value for name, value in said.items() if name not in _HISTORY or name in history}
-        stay = {name: value for name, value in said.get("hospitalization", {}).items() if name not in _OF_THE_END}
-        if (
-            history.get("status") != "finished" and "hospitalization" in said
-        ):  # a discharge that was cancelled has no reason
-            rest = (
-                {**rest, "hospitalization": stay} if stay else {n: v for n, v in rest.items() if n != "hospitalization"}
-            )
+        if history.get("status") != "finished":
+            rest = _without_end(rest)
         return {**rest, **history}
 
     def _related(self, said: codec.Resource) -> codec.Resource:
@@ -311,6 +306,15 @@ def _united(stored: list[Any], said: list[Any], key: Callable[[Any], Any], *, is
     taken = {key(item) for item in newer}
     kept = [item for item in older if key(item) not in taken]
     return [*newer, *kept] if is_older else [*kept, *newer]
+
+
+def _without_end(encounter: codec.Resource) -> codec.Resource:
+    """An encounter that goes on: a discharge that was cancelled has no reason."""
+    if "hospitalization" not in encounter:
+        return encounter
+    stay = {name: value for name, value in encounter["hospitalization"].items() if name not in _OF_THE_END}
+    rest = {name: value for name, value in encounter.items() if name != "hospitalization"}
+    return {**rest, "hospitalization": stay} if stay else rest
 
 
 def _is_withdrawn(condition: codec.Resource) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from fhir_gateway import app, errors, settings
@@ -19,22 +17,11 @@ class SiteNotFound(errors.GatewayError):
     """There is no site of this name. Its file NAME.yaml stands in the folder that `hl7v2.sites` or `--sites` names."""
 
 
-@contextmanager
-def _opened(config: settings.Settings) -> Iterator[database.Database]:
-    url = app.database_url(config)
-    database.migrate(url)
-    store = database.Database(url)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
 def lines(config: settings.Settings, state: str | None, limit: int) -> list[str]:
     """One line a message: id, time, state, site, event, what was not mapped, reason."""
     if state is not None and state not in register.STATES:
         raise errors.ConfigurationError(f"There is no state {state}. The states are {', '.join(register.STATES)}.")
-    with _opened(config) as store:
+    with app.opened(config) as store:
         found = store.read_now(lambda connection: register.listed(connection, state, limit))
     return [
         "  ".join(
@@ -48,7 +35,7 @@ def lines(config: settings.Settings, state: str | None, limit: int) -> list[str]
 def text(config: settings.Settings, message_id: str) -> str:
     """One message: its state, where each of its values goes, and what hl7apy says of its structure."""
     known = _known(config.hl7v2.sites)
-    with _opened(config) as store:
+    with app.opened(config) as store:
         found = store.read_now(lambda connection: register.get(connection, message_id))
         body = store.read_now(lambda connection: register.body(connection, message_id))
     told = [
@@ -78,14 +65,14 @@ def replay(config: settings.Settings, message_ids: list[str], state: str | None)
             register.queue_again(unit, message_id)
         return len(wanted)
 
-    with _opened(config) as store:
+    with app.opened(config) as store:
         count = store.submit(work).result()
     return f"{count} {'message is' if count == 1 else 'messages are'} mapped again."
 
 
 def not_mapped(config: settings.Settings, site: str | None) -> list[str]:
     """What carried a value and was mapped by no rule: site, event, field, number of messages."""
-    with _opened(config) as store:
+    with app.opened(config) as store:
         found = store.read_now(lambda connection: register.totals(connection, site))
     return [f"{name:<16} {event:<8} {field:<16} {count:>8}" for name, event, field, count in found]
 
@@ -94,7 +81,7 @@ def outgoing_lines(config: settings.Settings, state: str | None, limit: int) -> 
     """One line an outgoing message: control id, time, destination, event, state, attempts, reason."""
     if state is not None and state not in outgoing.STATES:
         raise errors.ConfigurationError(f"There is no state {state}. The states are {', '.join(outgoing.STATES)}.")
-    with _opened(config) as store:
+    with app.opened(config) as store:
         found = store.read_now(lambda connection: outgoing.listed(connection, state, limit))
     return [
         "  ".join(
@@ -107,7 +94,7 @@ def outgoing_lines(config: settings.Settings, state: str | None, limit: int) -> 
 
 def send_again(config: settings.Settings, control: str) -> str:
     """Have a dead letter sent again."""
-    with _opened(config) as store:
+    with app.opened(config) as store:
         store.submit(lambda unit: outgoing.queue_again(unit, control)).result()
     return f"{control} is sent again."
 

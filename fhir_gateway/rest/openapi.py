@@ -332,8 +332,12 @@ def _content(route: Route, resource_type: str) -> Json:
 
 
 def _responses(route: Route, resource_type: str) -> Json:
-    statuses = f"{_ANSWERS[route.name]} {_ALWAYS} {_WITH_BODY if route.body is not Body.NONE else ''}"
-    return {status: _response(route, status, resource_type) for status in sorted(statuses.split())}
+    statuses = {*_ANSWERS[route.name].split(), *_ALWAYS.split()}
+    if route.body is not Body.NONE:
+        statuses.update(_WITH_BODY.split())
+    if "{id}" in route.path:
+        statuses.add("404")  # what is no id makes no address
+    return {status: _response(route, status, resource_type) for status in sorted(statuses)}
 
 
 def _response(route: Route, status: str, resource_type: str) -> Json:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import cast, get_args
 
 from dbos import DBOSClient
@@ -14,20 +12,9 @@ from fhir_gateway.store import database, resources
 from pipeline import flow
 
 
-@contextmanager
-def _opened(config: settings.Settings) -> Iterator[database.Database]:
-    url = app.database_url(config)
-    database.migrate(url)
-    store = database.Database(url)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
 def lines(config: settings.Settings, state: str | None, limit: int) -> list[str]:
     """One line a run: id, time, state, stage, encounter, reason."""
-    with _opened(config) as store:
+    with app.opened(config) as store:
         found = store.read_now(lambda connection: register.listed(connection, state, limit))
     return [
         "  ".join(
@@ -40,7 +27,7 @@ def lines(config: settings.Settings, state: str | None, limit: int) -> list[str]
 
 def text(config: settings.Settings, run_id: str) -> str:
     """A run with its stages."""
-    with _opened(config) as store:
+    with app.opened(config) as store:
         run = store.read_now(lambda connection: register.get(connection, run_id))
         timings = store.read_now(lambda connection: register.timings(connection, run_id))
     told = [
@@ -63,7 +50,7 @@ def replay(config: settings.Settings, run_id: str, from_stage: str) -> str:
         raise errors.ConfigurationError(f"There is no stage {from_stage}. The stages are {', '.join(flow.STAGES)}.")
     stage = cast("flow.Stage", from_stage)
     url = app.database_url(config)
-    with _opened(config) as store:
+    with app.opened(config) as store:
         engine = app.engine_connection(url)
         client = app.client(url, engine)
         try:

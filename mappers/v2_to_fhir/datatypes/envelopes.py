@@ -43,7 +43,7 @@ def _application(named: Value, address: Value) -> Json:
     found: Json = {"name": name} if name else {}
     if endpoint:
         return {**found, "endpoint": endpoint}
-    return {**found, "_endpoint": {"extension": [_UNKNOWN]}}
+    return {**found, "_endpoint": {"extension": [dict(_UNKNOWN)]}}
 
 
 def _endpoint(value: Value) -> str | None:
@@ -69,4 +69,4 @@ def recorded(value: Value, scope: Scope) -> Json | None:
         found = times.instant(value, scope)
         if found is not None:
             return {"recorded": found}
-    return {"_recorded": {"extension": [_UNKNOWN]}}
+    return {"_recorded": {"extension": [dict(_UNKNOWN)]}}
