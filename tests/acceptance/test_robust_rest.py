@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import threading
 import uuid
 from collections import Counter
@@ -263,6 +264,12 @@ def test_a_stop_during_requests_loses_nothing_acknowledged(tmp_path: Path) -> No
 
 
 def test_200_readers_beside_writers(gateway: Gateway) -> None:
+    trusted = ssl.create_default_context()  # made once: it is what a client takes its time for
+
+    def client() -> httpx.Client:
+        """A connection of its own: one client's pool closes connections under the feet of 200 threads."""
+        return httpx.Client(base_url=gateway.http.base_url, timeout=support.DEADLINE, trust_env=False, verify=trusted)
+
     def put(http: httpx.Client, number: int) -> int:
         body = {"resourceType": "Patient", "id": "both", "name": [{"family": f"n{number}", "given": [f"n{number}"]}]}
         return http.put("Patient/both", content=support.encode(body), headers=support.FHIR_JSON).status_code
@@ -272,13 +279,15 @@ def test_200_readers_beside_writers(gateway: Gateway) -> None:
 
     def writer(thread: int) -> set[int]:
         found, number = set[int](), 0
-        while not done.is_set():
-            number += 1
-            found.add(put(gateway.http, thread * 100_000 + number))
+        with client() as http:
+            while not done.is_set():
+                number += 1
+                found.add(put(http, thread * 100_000 + number))
         return found
 
     def read(_gateway: Gateway, index: int) -> httpx.Response:
-        return gateway.http.get(("Patient/both", "Patient?_id=both", "Patient/both/_history?_count=1")[index % 3])
+        with client() as http:
+            return http.get(("Patient/both", "Patient?_id=both", "Patient/both/_history?_count=1")[index % 3])
 
     with ThreadPoolExecutor(2) as threads:
         writers = [threads.submit(writer, number) for number in (1, 2)]
