@@ -1,192 +1,138 @@
-"""What a statement claims must stand in the segments that it cites: numbers, drugs, body sides, words, polarity.
+"""What a statement claims must stand in the segments that it cites: see `faults.CHECKS` for every check.
 
 The gate does not know which engine spoke. It reads the cited segments with self-corrections applied: a value that the
-speaker took back is no evidence.
+speaker took back is no evidence, and a quote of nothing else is none. The claim is held against the whole of the cited
+segments; negation, certainty, person and time against the quoted sentences where these say what is claimed.
 """
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterable
-from decimal import Decimal
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final
 
 from pipeline import results, segments
-from terminology import tables
-from terminology.drugs import catalogue as drugs
-from terminology.german import numbers, polarity, repair, sentences
-
-_WORD = re.compile(r"[A-Za-zÄÖÜäöüßé]{4,}")
-_SAID = re.compile(r"[A-Za-zÄÖÜäöüßé]{2,}")
-_UNIT = re.compile(
-    r"(?:mmHg|\b[mnpµ]?mol/[lg]|\b[mnpµ]mol\b|\b[mk]?(?:IE|U)/m?l|/min|\bml/min/1,73\s?m²|\b1,73\s?m²|°C|10\^\d+/\w+|m²)"
+from pipeline.grounding import (
+    anatomy,
+    denial,
+    drugs,
+    faults,
+    findings,
+    kinship,
+    quantities,
+    quotes,
+    reading,
+    standing,
+    whole,
+    words,
 )
-_SIDES = {
-    "links": re.compile(r"\blinke?[rsnm]?\b|\blinks", re.IGNORECASE),
-    "rechts": re.compile(r"\brechte?[rsnm]?\b|\brechts", re.IGNORECASE),
-}
+from pipeline.grounding.faults import Fault
+from pipeline.grounding.quotes import repaired as repaired
+from terminology import labs
+from terminology.german import lemmas
+from terminology.german import quantities as numbers
 
-#: Words that the note's form brings along and that claim nothing about the patient.
-_FORM_WORDS = frozenset(
-    ["nein", "verneint", "erhöht", "erniedrigt", "normal", "verordnet", "krankschreibung", "überweisung", "kontrolle"]
+#: What the note writes behind a laboratory value; the rules add it (`labs.flag`), nobody says it.
+_FLAG = re.compile(r"\s*\((erhöht|erniedrigt|normal)\)")
+_FLAGS = {"erhöht": "high", "erniedrigt": "low", "normal": "normal"}
+
+LONGEST: Final = 1000  # characters of a statement
+MOST_CITED: Final = 40  # segments that one statement may cite
+
+_Find = Callable[[results.Statement, reading.Said], str | None]
+#: The checks of one statement against what was said, in the order in which they are made.
+_FINDERS: tuple[_Find, ...] = (
+    drugs.fault,
+    quantities.fault,
+    words.opposite,
+    anatomy.fault,
+    findings.fault,
+    standing.fault,
+    kinship.fault,
+    denial.fault,
+    words.fault,
 )
 
 
-def check(statements: Iterable[results.Statement], transcript: segments.Transcript) -> results.Note:
-    """The statements that hold, and the others with the reason why each was refused."""
+def check(
+    statements: Iterable[results.Statement], transcript: segments.Transcript, *, stage: str = "scribe"
+) -> results.Note:
+    """The statements that hold, and the others with the check that each failed. Of two that say the same, or that
+    contradict each other, the first stays (`whole.fault` tells what a contradiction is).
+    """
     kept: list[results.Statement] = []
+    by_topic: dict[Hashable, list[results.Statement]] = {}
     rejected: list[results.Rejected] = []
     for statement in statements:
-        reason = fault(statement, transcript)
-        if reason is None:
+        found = fault(statement, transcript)
+        alike = by_topic.setdefault(whole.topic(statement.text), []) if found is None else []
+        if found is None and (name := whole.fault(statement, alike)) is not None:
+            found = faults.CHECKS[name]
+        if found is None:
             kept.append(statement)
+            alike.append(statement)
         else:
-            rejected.append(
-                results.Rejected(stage="scribe", proposal=statement.text, reason=reason, evidence=statement.evidence)
-            )
+            rejected.append(_rejected(statement, found, stage))
     return results.Note(statements=tuple(kept), rejected=tuple(rejected))
 
 
-def fault(statement: results.Statement, transcript: segments.Transcript) -> str | None:
-    """Why a statement is not carried by its evidence, in German; None when it is."""
-    cited = _cited(statement.evidence, transcript)
-    if not cited:
-        return "Es ist kein Beleg angegeben."
-    said = " ".join(cited)
-    for find in (_foreign_number, _foreign_drug, _foreign_side, _foreign_word, _wrong_polarity):
-        reason = find(statement, said)
-        if reason is not None:
-            return reason
-    return None
+def _rejected(statement: results.Statement, found: Fault, stage: str) -> results.Rejected:
+    return results.Rejected(
+        stage=stage,
+        proposal=statement.text,
+        reason=found.reason,
+        evidence=statement.evidence,
+        check=found.check,
+        harm=found.harm,
+    )
 
 
-def _cited(evidence: Iterable[results.Evidence], transcript: segments.Transcript) -> list[str]:
-    texts = []
-    for item in evidence:
-        if item.segment is not None:
-            try:
-                text = transcript.segment(item.segment).text
-            except KeyError:
-                return []
-            texts.append(repaired(text))
-    return texts
+def fault(statement: results.Statement, transcript: segments.Transcript) -> Fault | None:
+    """Why a statement is not carried by its evidence; None when it is. Any text gets an answer, none an exception."""
+    name = _fault(statement, transcript)
+    return faults.CHECKS[name] if name is not None else None
 
 
-@functools.lru_cache(maxsize=4096)
-def repaired(text: str) -> str:
-    """A segment's text without what the speaker took back."""
-    return repair.repair(text)
+def _fault(statement: results.Statement, transcript: segments.Transcript) -> str | None:
+    if len(statement.text) > LONGEST:
+        return "length"
+    if not _is_text(statement.text):
+        return "characters"
+    cited = quotes.cited(statement, transcript)
+    if isinstance(cited, str):
+        return cited
+    if len(cited) > MOST_CITED:
+        return "evidence"
+    empty = words.content(statement)
+    if empty is not None:
+        return empty
+    statement = _without_flags(statement)
+    said = reading.of(cited, has_relative=_has_relative(transcript))
+    if not words.is_quoted(statement.text, said):
+        return "quote"
+    return next((name for find in _FINDERS if (name := find(statement, said)) is not None), None)
 
 
-@functools.lru_cache(maxsize=4096)
-def _values(text: str) -> frozenset[Decimal]:
-    return frozenset(numbers.values(text))
+def _without_flags(statement: results.Statement) -> results.Statement:
+    """The statement without the words on a laboratory value's range, where the range bears them out."""
+    if "(" not in statement.text:
+        return statement
+    figures = numbers.prepared(statement.text)
+    flags = {value.flag for female in (True, False) for value in labs.find(figures, female=female)}
+    text = _FLAG.sub(lambda match: "" if _FLAGS[match[1]] in flags else match[0], statement.text)
+    return statement.model_copy(update={"text": text})
 
 
-def _foreign_number(statement: results.Statement, said: str) -> str | None:
-    claimed = _values(_UNIT.sub(" ", statement.text)) - _values(said)
-    return "Eine Zahl steht nicht im Beleg." if claimed else None
+def _is_text(text: str) -> bool:
+    """Whether all of a text's characters can be printed."""
+    return all(char.isprintable() or char in "\n\t" for char in text)
 
 
-@functools.lru_cache(maxsize=4096)
-def _drugs(text: str) -> frozenset[str]:
-    return frozenset(name for mention in drugs.find(text) for name in mention.names)
-
-
-def _foreign_drug(statement: results.Statement, said: str) -> str | None:
-    return "Ein Medikament steht nicht im Beleg." if _drugs(statement.text) - _drugs(said) else None
-
-
-def _foreign_side(statement: results.Statement, said: str) -> str | None:
-    for side, pattern in _SIDES.items():
-        if (
-            pattern.search(statement.text)
-            and not pattern.search(said)
-            and not re.search(r"beid(?:seit|e)", said, re.IGNORECASE)
-        ):
-            return f"Die Seite {side} steht nicht im Beleg."
-    return None
-
-
-@functools.cache
-def _third_persons() -> dict[str, frozenset[str]]:
-    """Every form of a verb that the table knows, by each of its forms."""
-    forms: dict[str, set[str]] = {}
-    for row in tables.rows("german/verbs"):
-        forms.setdefault(row["infinitive"], {row["infinitive"]}).update((row["first_person"], row["third_person"]))
-    return {form: frozenset(group) for group in forms.values() for form in group}
-
-
-def _foreign_word(statement: results.Statement, said: str) -> str | None:
-    known = {word.lower() for word in _SAID.findall(said)}
-    stems = {word[:5] for word in known if len(word) > 3}
-    joined = said.lower()
-    for word in _WORD.findall(numbers_as_said(statement.text)):
-        lowered = word.lower()
-        if lowered in known or lowered[:5] in stems or lowered in _FORM_WORDS or lowered in joined:
-            continue
-        if any(form in known for form in _third_persons().get(lowered, ())):
-            continue
-        return "Ein Wort steht nicht im Beleg."
-    return None
-
-
-def numbers_as_said(text: str) -> str:
-    """`text` without units, which figures bring along."""
-    return _UNIT.sub(" ", text)
-
-
-def _wrong_polarity(statement: results.Statement, said: str) -> str | None:
-    negates = polarity.is_negated(said) or re.search(r"\b(?:nein|nee|nö|na|noi)\b", said, re.IGNORECASE) is not None
-    if statement.polarity == "negated" and not negates:
-        return "Der Beleg verneint nicht."
-    if statement.polarity == "affirmed" and polarity.is_negated(statement.text) and not negates:
-        return "Die Aussage verneint, der Beleg nicht."
-    if statement.polarity == "uncertain" and not polarity.is_uncertain(said):
-        return "Der Beleg ist nicht unsicher."
-    if statement.polarity == "affirmed" and not polarity.is_negated(statement.text):
-        return _denied_there(statement, said)
-    return None
-
-
-_NO = re.compile(r"(?:^|[?!.] )(?:nein|nee|nö|noi)\b", re.IGNORECASE)
-
-
-def _denied_there(statement: results.Statement, said: str) -> str | None:
-    """Why an affirmed statement is not carried: the clause it comes from denies it, or is not sure."""
-    stems = _stems(statement.text)
-    if not stems:
-        return None
-    pieces = _pieces(said)
-    overlap = max((len(stems & own) for _piece, own in pieces), default=0)
-    sources = [piece for piece, own in pieces if overlap and len(stems & own) == overlap]
-    if sources and overlap == len(stems) and all(_is_denied(piece) for piece in sources):
-        return "Der Beleg verneint."
-    answered = re.search(r"\b(?:ja|doch|jo)\b", f"{said} {statement.text}", re.IGNORECASE) is None
-    is_question_only = overlap == len(stems) and all(piece.endswith("?") for piece in sources)
-    if sources and answered and is_question_only and _NO.search(said):
-        return "Der Beleg ist eine verneinte Frage."
-    if statement.section == "A" and sources and all(polarity.is_uncertain(piece) for piece in sources):
-        return None if polarity.is_uncertain(statement.text) else "Der Beleg ist unsicher."
-    return None
-
-
-@functools.lru_cache(maxsize=1024)
-def _pieces(said: str) -> tuple[tuple[str, frozenset[str]], ...]:
-    """The clauses of what was said, each with the stems of its words."""
-    spans = (span for sentence in sentences.split(said) for span in sentences.clauses(sentence.text))
-    return tuple((span.text, _stems(span.text)) for span in spans)
+def _has_relative(transcript: segments.Transcript) -> bool:
+    return any(segment.speaker == "relative" for segment in transcript.segments)
 
 
 def forget() -> None:
     """Drop what is remembered of the texts of earlier runs."""
-    for cache in (repaired, _values, _drugs, _pieces):
-        cache.cache_clear()
-
-
-def _is_denied(piece: str) -> bool:
-    return polarity.is_negated(piece) and not piece.endswith("?")
-
-
-def _stems(text: str) -> frozenset[str]:
-    return frozenset(word.lower()[:5] for word in _WORD.findall(text) if word.lower() not in _FORM_WORDS)
+    for module in (anatomy, denial, drugs, findings, quantities, quotes, reading, standing, whole, lemmas):
+        module.forget()

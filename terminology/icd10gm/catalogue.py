@@ -141,9 +141,18 @@ def _refinements() -> dict[str, tuple[Refinement, ...]]:
     return by_base
 
 
-def refine(base: str, evidence: str) -> Refinement | None:
-    """The first refinement of `base` whose cue stands in the evidence; None when the default code stays."""
-    return next((found for found in _refinements().get(base, ()) if _has_cue(found.cue, evidence)), None)
+def refine(base: str, evidence: str, affirmed: str) -> Refinement | None:
+    """The first refinement of `base` whose cue stands in the evidence; None when the default code stays.
+
+    `affirmed` is the part of the evidence that denies nothing: a cue that names no denial itself must stand there.
+    """
+    for found in _refinements().get(base, ()):
+        if _has_cue(found.cue, evidence if _NAMES_A_DENIAL.search(found.cue.pattern) else affirmed):
+            return found
+    return None
+
+
+_NAMES_A_DENIAL = re.compile(r"nicht|ohne|kein|\(\?!", re.IGNORECASE)
 
 
 def _has_cue(cue: re.Pattern[str], evidence: str) -> bool:

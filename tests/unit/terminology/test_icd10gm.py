@@ -58,10 +58,15 @@ def test_every_term_is_found_at_its_place(row: tables.Row) -> None:
 
 def test_refinement_needs_its_cue() -> None:
     row = next(row for row in tables.rows("icd10gm/refinements") if row["cue"].isalpha())
-    refined = catalogue.refine(row["base_code"], row["cue"])
+    refined = catalogue.refine(row["base_code"], row["cue"], row["cue"])
     assert refined is not None
-    assert catalogue.refine(row["base_code"], "") is None
-    assert catalogue.refine("X99.9", row["cue"]) is None
+    assert catalogue.refine(row["base_code"], "", "") is None
+    assert catalogue.refine("X99.9", row["cue"], row["cue"]) is None
+
+
+def test_a_cue_of_a_denied_clause_refines_nothing() -> None:
+    row = next(row for row in tables.rows("icd10gm/refinements") if row["cue"].isalpha())
+    assert catalogue.refine(row["base_code"], f"kein Zeichen: {row['cue']}", "") is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,140 @@
+"""What must not be missing in a note: allergies, drugs, doses, red flags, measured values and illnesses.
+
+What such a fact is, and when two of them are the same, says `pipeline.grounding.critical`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from pipeline import results, segments
+from pipeline.clinical import Clinical
+from pipeline.grounding import critical
+from terminology import labs
+from terminology.german import repair, sentences
+
+
+class Critical(Clinical):
+    """A critical fact that was said. `segment` is the number of the first segment that says it, `label` German."""
+
+    kind: critical.Kind
+    segment: int
+    label: str
+
+
+def missing(
+    note: results.Note, reference: results.Note, transcript: segments.Transcript
+) -> tuple[results.Statement, ...]:
+    """The statements of the rules engine's note that carry a critical fact which `note` does not carry.
+
+    Each comes as it stands in `reference`, marked `is_added`, in its order there. As few as carry all the facts that
+    are missing: a statement whose facts another one carries too is left out.
+    """
+    carried = critical.offered(note)
+    needed = {fact for statement in reference.statements for fact in critical.told(statement)}
+    needed |= {fact for _number, fact in _said(transcript)}
+    lacking = {fact for fact in needed if not critical.is_carried(fact, carried)}
+    candidates = {
+        index: frozenset(fact for fact in lacking if critical.is_carried(fact, own))
+        for index, own in enumerate(critical.offers(statement) for statement in reference.statements)
+    }
+    chosen: list[int] = []
+    while lacking:
+        best = max(candidates, key=lambda index: (len(candidates[index] & lacking), -index), default=None)
+        if best is None or not candidates[best] & lacking:
+            break
+        chosen.append(best)
+        lacking -= candidates.pop(best)
+    return tuple(reference.statements[index].model_copy(update={"is_added": True}) for index in sorted(chosen))
+
+
+def completed(note: results.Note, reference: results.Note, transcript: segments.Transcript) -> results.Note:
+    """`note` with what it left out, each section in the order of the talk, the ids s1 to sn anew, `rejected` kept.
+
+    The order matters: of two statements about a drug the later one decides whether it is taken (`situation.taken`).
+    """
+    together = (*note.statements, *missing(note, reference, transcript))
+    ordered = [s for section in results.SECTIONS for s in _as_told([s for s in together if s.section == section])]
+    renumbered = tuple(s.model_copy(update={"id": f"s{number}"}) for number, s in enumerate(ordered, start=1))
+    return note.model_copy(update={"statements": renumbered})
+
+
+def _as_told(statements: Iterable[results.Statement]) -> list[results.Statement]:
+    """Statements by where the talk says them first; one that rests on the record alone stays behind its neighbour."""
+    placed: list[tuple[tuple[int, int], results.Statement]] = []
+    for statement in statements:
+        told = [(item.segment, item.start or 0) for item in statement.evidence if item.segment is not None]
+        before = placed[-1][0] if placed else (0, 0)
+        placed.append((min(told, default=before), statement))
+    return [statement for _place, statement in sorted(placed, key=lambda pair: pair[0])]
+
+
+def uncarried(note: results.Note, transcript: segments.Transcript) -> tuple[Critical, ...]:
+    """The critical facts of the segments that no statement of the note carries, in the order of the talk."""
+    carried = critical.offered(note)
+    return tuple(
+        _critical(number, fact) for number, fact in _said(transcript) if not critical.is_carried(fact, carried)
+    )
+
+
+def said(transcript: segments.Transcript) -> tuple[Critical, ...]:
+    """Every critical fact of the segments, each once: what `uncarried` is measured against."""
+    return tuple(_critical(number, fact) for number, fact in _said(transcript))
+
+
+#: Of what is looked for in the talk; diagnoses and illnesses are told by statements.
+_LABELS: dict[critical.Kind, str] = {
+    "allergy": "Allergie",
+    "reaction": "Reaktion",
+    "drug": "Medikament",
+    "dose": "Dosis",
+    "frequency": "Einnahmen am Tag",
+    "red_flag": "Warnzeichen",
+    "vital": "Messwert",
+    "lab": "Laborwert",
+}
+_VALUES = {"yes": "", "no": " (verneint)", "was": " (früher)", "if": " (Rat für den Fall)"}
+
+
+def _critical(number: int, fact: critical.Fact) -> Critical:
+    analyte = labs.analytes().get(fact.about)
+    about = analyte.name if analyte else {critical.PRESSURE: "Blutdruck", "": "irgendeine"}.get(fact.about, fact.about)
+    value = _VALUES.get(fact.value, f" {fact.value.replace('.', ',')}")
+    return Critical(kind=fact.kind, segment=number, label=f"{_LABELS[fact.kind]}: {about}{value}")
+
+
+# What was said, segment by segment.
+
+_NO = re.compile(
+    r"(?:(?:na|ach|äh|mei)[, ]+)?(?:nein|nee|nö|noi|nä|gar nicht|überhaupt nicht|keine?s?)\b", re.IGNORECASE
+)
+_YES = re.compile(r"(?:(?:na|ach|äh|mei)[, ]+)?(?:ja|doch|jo|freilich|genau|stimmt|leider)\b", re.IGNORECASE)
+
+
+def _said(transcript: segments.Transcript) -> list[tuple[int, critical.Fact]]:
+    """Each critical fact with the first segment that says it; a question counts once it is answered by yes or no."""
+    found: dict[critical.Fact, int] = {}
+    asked: list[str] = []
+    asker: str | None = None
+    for segment in transcript.segments:
+        for sentence in sentences.split(repair.repair(segment.text)):
+            text = sentence.text
+            if text.endswith("?"):
+                asked = [*asked, text] if asker == segment.speaker else [text]
+                asker = segment.speaker
+                continue
+            if asked and asker != segment.speaker:
+                for fact in _answered(" ".join(asked), text):
+                    found.setdefault(fact, segment.number)
+            asked, asker = [], None
+            for fact in critical.read(text, None):
+                found.setdefault(fact, segment.number)
+    return [(number, fact) for fact, number in found.items()]
+
+
+def _answered(asked: str, answer: str) -> Iterator[critical.Fact]:
+    if _NO.match(answer):
+        yield from critical.read(asked, "negated")
+    elif _YES.match(answer):
+        yield from critical.read(asked, "affirmed")
