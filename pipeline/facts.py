@@ -11,6 +11,7 @@ from decimal import Decimal
 from pipeline import consultation, results
 from terminology import labs
 from terminology.drugs import catalogue as drugs
+from terminology.german import polarity, sentences
 from terminology.icd10gm import catalogue
 
 
@@ -45,6 +46,12 @@ def is_reaction(text: str) -> bool:
 def is_only_feared(text: str) -> bool:
     """Whether a statement speaks of what could happen, not of what is."""
     return _FEARED.search(text) is not None
+
+
+def affirmed(text: str) -> str:
+    """The clauses of a text that deny nothing and speak of nobody else."""
+    spans = (span.text for sentence in sentences.split(text) for span in sentences.clauses(sentence.text))
+    return ", ".join(s for s in spans if not polarity.is_negated(s) and not polarity.is_about_family(s))
 
 
 def measured(documented: consultation.Consultation, note: results.Note) -> dict[str, Measured]:

@@ -14,6 +14,7 @@ Polarity = Literal["affirmed", "negated", "uncertain", "historical", "family"]
 Certainty = Literal["G", "V", "A", "Z"]
 Side = Literal["R", "L", "B"]
 Severity = Literal["contraindicated", "high", "moderate", "low"]
+Harm = Literal["critical", "major", "minor"]
 
 
 class Evidence(Clinical):
@@ -26,22 +27,70 @@ class Evidence(Clinical):
 
 
 class Statement(Clinical):
-    """One sentence of the note. `id` is unique in the note and becomes the element id in the Composition."""
+    """One sentence of the note. `id` is unique in the note and becomes the element id in the Composition.
+
+    `is_added` marks what the rules engine put in because a model's note left it out.
+    """
 
     id: str
     section: Section
     text: str
     polarity: Polarity
     evidence: tuple[Evidence, ...]
+    is_added: bool = False
 
 
 class Rejected(Clinical):
-    """What the gate refused. `proposal` is the refused text, `reason` our own sentence."""
+    """What the gate refused. `proposal` is the refused text, `reason` our own sentence.
+
+    `check` is the name of the gate's check that it failed and `harm` how bad it would have been in the chart; both are
+    None for what a catalogue or a rule of a later stage decided against.
+    """
 
     stage: str
     proposal: str
     reason: str
     evidence: tuple[Evidence, ...] = ()
+    check: str | None = None
+    harm: Harm | None = None
+
+
+class Attempt(Clinical):
+    """One question to a model and how it ended. Times are seconds.
+
+    `outcome` is `used`, `ungrounded` (the gate refused too much of it) or the kind of the failure; `text` says why in
+    one sentence of ours. `mode` tells how it was decoded: only `single` gives the same text to the bit again.
+    """
+
+    model: str
+    outcome: str
+    text: str = ""
+    mode: str | None = None
+    is_second: bool = False
+    is_closed: bool = False
+    prompt_tokens: int = 0
+    shared_tokens: int = 0
+    tokens: int = 0
+    thinking_tokens: int = 0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    wall_seconds: float = 0.0
+
+
+class Work(Clinical):
+    """Who made a result: every question to a model in its order. Without any, the rules engine alone."""
+
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def model(self) -> str | None:
+        """The model whose answer was used; None where it was the rules engine's."""
+        return next((attempt.model for attempt in self.attempts if attempt.outcome == "used"), None)
+
+    @property
+    def needs_human(self) -> bool:
+        """Whether models were asked in vain, so that the rules engine stood in for them."""
+        return bool(self.attempts) and self.model is None
 
 
 class Note(Clinical):
@@ -49,6 +98,7 @@ class Note(Clinical):
 
     statements: tuple[Statement, ...]
     rejected: tuple[Rejected, ...] = ()
+    work: Work = Work()
 
     def section(self, section: Section) -> tuple[Statement, ...]:
         """The statements of one section, in order."""
@@ -60,6 +110,8 @@ class PatientSummary(Clinical):
 
     sentences: tuple[Statement, ...]
     notice: str
+    rejected: tuple[Rejected, ...] = ()
+    work: Work = Work()
 
 
 class CodedDiagnosis(Clinical):
@@ -84,6 +136,7 @@ class Coding(Clinical):
 
     diagnoses: tuple[CodedDiagnosis, ...]
     rejected: tuple[Rejected, ...] = ()
+    work: Work = Work()
 
 
 class CheckedDrug(Clinical):
@@ -125,6 +178,8 @@ class SafetyCheck(Clinical):
     warnings: tuple[PrescribingWarning, ...]
     covered: str
     gaps: tuple[str, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    work: Work = Work()
 
 
 class BillingItem(Clinical):
@@ -155,6 +210,7 @@ class Billing(Clinical):
     items: tuple[BillingItem, ...]
     refused: tuple[Rejected, ...] = ()
     missing: tuple[str, ...] = ()
+    work: Work = Work()
 
     @property
     def total(self) -> Decimal:

@@ -160,6 +160,11 @@ def conditions(documented: consultation.Consultation, note: results.Note) -> dic
     return found
 
 
+def names_allergy(text: str) -> bool:
+    """Whether a text speaks of an allergy, or of how a drug was borne."""
+    return _ALLERGY.search(text) is not None
+
+
 def allergies(documented: consultation.Consultation, note: results.Note) -> tuple[list[Allergy], list[str]]:
     """The allergies of record and talk, and those of the record that mean no drug we know."""
     found: list[Allergy] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pipeline import consultation, results, segments
@@ -36,8 +37,12 @@ def run(
     note: results.Note,
     coding: results.Coding,
     insurance_when_unknown: consultation.Insurance | None,
+    documents: Iterable[results.Statement] = (),
 ) -> results.Billing | None:
-    """The proposal for the encounter; None for in-patients, without a day, or where the schedule is not known."""
+    """The proposal for the encounter; None for in-patients, without a day, or where the schedule is not known.
+
+    `documents` are statements that document a service besides the note's.
+    """
     insurance = documented.encounter.insurance or insurance_when_unknown
     day = documented.day
     if insurance is None or day is None or documented.encounter.setting == "hospital" or not note.statements:
@@ -51,7 +56,7 @@ def run(
         diagnoses=(*(d.code for d in coding.diagnoses), *(c.code for c in documented.record.conditions if c.code)),
     )
     missing: list[str] = []
-    proposals = _proposals(schedule, documented, note, known, missing)
+    proposals = _proposals(schedule, documented, note, tuple(documents), known, missing)
     accepted, refused = _decided(schedule, proposals, known, missing)
     return results.Billing(
         schedule=schedule,
@@ -78,6 +83,7 @@ def _proposals(
     schedule: catalogue.Schedule,
     documented: consultation.Consultation,
     note: results.Note,
+    documents: tuple[results.Statement, ...],
     known: _Facts,
     missing: list[str],
 ) -> list[_Proposal]:
@@ -88,7 +94,7 @@ def _proposals(
     first = note.statements[0]
     for code in ebm if schedule == "EBM" else goae:
         wanted[code] = ("Kontakt in diesem Behandlungsfall.", first.evidence)
-    for statement in note.statements:
+    for statement in (*note.statements, *documents):
         if statement.section in ("O", "P", "A") and statement.polarity == "affirmed":
             for service in catalogue.services_in(statement.text):
                 for code in service.ebm if schedule == "EBM" else service.goae:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -50,7 +50,7 @@ def run(
         patient=documented.patient,
         day=documented.day,
     )
-    gaps = [f"„{text}“: Wirkstoff nicht bekannt." for text in unknown]
+    gaps = [f"„{text}“: {_UNKNOWN}" for text in unknown]
     gaps += [f"Allergie „{text}“: keinem Wirkstoff zuzuordnen." for text in unknown_allergies]
     warnings = _folded([*_findings(known, gaps), *_own_allergies(known)])
     checked = [
@@ -64,17 +64,42 @@ def run(
         )
         for drug in known.taken
     ]
-    total = len(checked) + len(unknown)
-    unique_gaps = tuple(dict.fromkeys(gaps))
-    status: Literal["found", "none", "not-checked"] = "found" if warnings else "not-checked" if unique_gaps else "none"
+    return _checked(checked, warnings, gaps)
+
+
+_UNKNOWN = "Wirkstoff nicht bekannt."
+
+
+def _checked(
+    drugs_seen: Iterable[results.CheckedDrug], warnings: Iterable[results.PrescribingWarning], gaps: Iterable[str]
+) -> results.SafetyCheck:
+    """The check with its state and what it covered."""
+    checked, found, unique = tuple(drugs_seen), tuple(warnings), tuple(dict.fromkeys(gaps))
+    total = len(checked) + sum(gap.endswith(_UNKNOWN) for gap in unique)
+    status: Literal["found", "none", "not-checked"] = "found" if found else "not-checked" if unique else "none"
     covered = (
         f"Verordnungsprüfung: {len(checked)} von {total} Medikamenten geprüft."
         if total
         else "Verordnungsprüfung: kein Medikament genannt."
     )
-    return results.SafetyCheck(
-        status=status, drugs=tuple(checked), warnings=tuple(warnings), covered=covered, gaps=unique_gaps
-    )
+    return results.SafetyCheck(status=status, drugs=checked, warnings=found, covered=covered, gaps=unique)
+
+
+def united(known: results.SafetyCheck, more: results.SafetyCheck) -> results.SafetyCheck:
+    """`known` with what `more` has besides: nothing that was found is lost, whatever `more` makes of the rest."""
+    has = {frozenset(drug.ingredients) for drug in known.drugs}
+    others = [drug for drug in more.drugs if frozenset(drug.ingredients) not in has]
+    told = {(frozenset(warning.drugs), warning.kind == "allergy"): warning for warning in known.warnings}
+    worse = [warning for warning in more.warnings if _is_news(warning, told)]
+    ordered = sorted((*known.warnings, *worse), key=lambda finding: (_SEVERITY_ORDER[finding.severity], finding.drugs))
+    return _checked((*known.drugs, *others), ordered, (*known.gaps, *more.gaps))
+
+
+def _is_news(
+    warning: results.PrescribingWarning, told: Mapping[tuple[frozenset[str], bool], results.PrescribingWarning]
+) -> bool:
+    known = told.get((frozenset(warning.drugs), warning.kind == "allergy"))
+    return known is None or _SEVERITY_ORDER[warning.severity] < _SEVERITY_ORDER[known.severity]
 
 
 def _findings(known: _Situation, gaps: list[str]) -> Iterator[results.PrescribingWarning]:

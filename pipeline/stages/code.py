@@ -27,7 +27,9 @@ _SYMPTOM_LIMIT = 3  # symptom codes at most where nobody named a diagnosis
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
+class Candidate:
+    """A code that comes into question for a statement, before the catalogue and the rules decide."""
+
     code: str
     certainty: results.Certainty | None
     side: results.Side | None
@@ -37,15 +39,28 @@ class _Candidate:
     is_symptom: bool = False
 
 
-def run(documented: consultation.Consultation, transcript: segments.Transcript, note: results.Note) -> results.Coding:
-    """The codes of the encounter by rank, and what the catalogue or a rule refused."""
-    year = catalogue.year_of((documented.day or dt.date(catalogue.YEARS[-1], 1, 1)).year)
+def run(
+    documented: consultation.Consultation,
+    transcript: segments.Transcript,
+    note: results.Note,
+    proposed: Iterable[Candidate] = (),
+) -> results.Coding:
+    """The codes of the encounter by rank, and what the catalogue or a rule refused.
+
+    `proposed` stand before what the rules find; catalogue and rules decide on them all the same.
+    """
+    year = year_of(documented)
     hospital = documented.encounter.setting == "hospital"
-    found = _assessed(documented, note, hospital)
+    found = [*proposed, *assessed(documented, note, hospital)]
     found += _from_record(documented, note, {candidate.code[:3] for candidate in found})
     if not any(not candidate.is_symptom for candidate in found):
         found += _symptoms(note, hospital)
     return _decided(_with_partners(_unique(found)), documented, year, hospital)
+
+
+def year_of(documented: consultation.Consultation) -> int:
+    """The catalogue year of the encounter; the newest where its day is not known."""
+    return catalogue.year_of((documented.day or dt.date(catalogue.YEARS[-1], 1, 1)).year)
 
 
 def _stages_in_figures(text: str) -> str:
@@ -53,14 +68,15 @@ def _stages_in_figures(text: str) -> str:
     return _STAGE_WORD.sub(lambda match: f"{match[1]} {_STAGES[match[2].lower()]}", text)
 
 
-def _assessed(documented: consultation.Consultation, note: results.Note, hospital: bool) -> list[_Candidate]:
+def assessed(documented: consultation.Consultation, note: results.Note, hospital: bool) -> list[Candidate]:
+    """The diagnoses that assessment and findings name, each with its most specific code."""
     evidence_text = " ".join(s.text for s in (*note.section("A"), *note.section("O")) if s.polarity == "affirmed")
     evidence_text = _stages_in_figures(evidence_text)
     values = facts.measured(documented, note)
     found = []
     for statement, term in facts.terms(note, ("A", "O")):
-        clause = _clause(statement.text, term)
-        certainty = _certainty(statement, clause, term)
+        clause = clause_of(statement.text, term)
+        certainty = certainty_of(statement, clause, term)
         if facts.is_only_feared(statement.text) or (statement.section == "O" and term.code[0] in "STZ"):
             continue
         if certainty is None or (
@@ -79,10 +95,10 @@ def _assessed(documented: consultation.Consultation, note: results.Note, hospita
             values,
         )
         found.append(
-            _Candidate(
+            Candidate(
                 code=code,
                 certainty=None if hospital else certainty,
-                side=_side(code, clause, statement.text),
+                side=side_of(code, clause, statement.text),
                 statement=statement.id,
                 reason=f"„{term.text}“ in der {'Beurteilung' if statement.section == 'A' else 'Befundung'}{note_text}.",
                 evidence=statement.evidence,
@@ -92,11 +108,12 @@ def _assessed(documented: consultation.Consultation, note: results.Note, hospita
     return found
 
 
-def _clause(text: str, term: catalogue.Term) -> str:
+def clause_of(text: str, term: catalogue.Term) -> str:
+    """The clause of a text that a term stands in."""
     return next((s.text for s in sentences.clauses(text) if s.start <= term.start < s.end), text)
 
 
-def _certainty(statement: results.Statement, clause: str, term: catalogue.Term) -> results.Certainty | None:
+def certainty_of(statement: results.Statement, clause: str, term: catalogue.Term) -> results.Certainty | None:
     """G, V, A or Z of a named diagnosis; None when it is not the patient's or was denied."""
     if statement.polarity == "family" or polarity.is_about_family(clause):
         return None
@@ -147,8 +164,9 @@ def _specific(
 ) -> tuple[str, str]:
     """The most specific code that the evidence carries, with the words that say why."""
     told = []
+    affirmed = facts.affirmed(evidence)
     for _round in range(3):
-        refined = catalogue.refine(code, evidence)
+        refined = catalogue.refine(code, evidence, affirmed)
         if refined is None or refined.code == code:
             break
         code = refined.code
@@ -175,7 +193,8 @@ def _specific(
     return code, f" ({'; '.join(told)})" if told else ""
 
 
-def _side(code: str, clause: str, text: str) -> results.Side | None:
+def side_of(code: str, clause: str, text: str) -> results.Side | None:
+    """The side that the clause names, else the text; None where the code has none or two are named."""
     if not catalogue.has_side(code):
         return None
     for where in (clause, text):
@@ -187,7 +206,7 @@ def _side(code: str, clause: str, text: str) -> results.Side | None:
     return None
 
 
-def _from_record(documented: consultation.Consultation, note: results.Note, assessed: set[str]) -> list[_Candidate]:
+def _from_record(documented: consultation.Consultation, note: results.Note, assessed: set[str]) -> list[Candidate]:
     """Known chronic illnesses that today's talk was about are coded again, as German practice does each quarter."""
     found = []
     hospital = documented.encounter.setting == "hospital"
@@ -198,7 +217,7 @@ def _from_record(documented: consultation.Consultation, note: results.Note, asse
         for statement, term in facts.terms(note, ("A", "P")):
             if term.code[:3] == code.code[:3] and statement.polarity in ("affirmed", "uncertain"):
                 found.append(
-                    _Candidate(
+                    Candidate(
                         code=code.code,
                         certainty=None if hospital else "G",
                         side=None,
@@ -211,20 +230,20 @@ def _from_record(documented: consultation.Consultation, note: results.Note, asse
     return found
 
 
-def _symptoms(note: results.Note, hospital: bool) -> list[_Candidate]:
+def _symptoms(note: results.Note, hospital: bool) -> list[Candidate]:
     """Where no diagnosis was named, the complaints themselves are coded."""
-    found: list[_Candidate] = []
+    found: list[Candidate] = []
     for statement, term in facts.terms(note, ("A", "S")):
         if (
             statement.polarity == "affirmed"
             and not facts.is_reaction(statement.text)
-            and not polarity.is_negated(_clause(statement.text, term))
+            and not polarity.is_negated(clause_of(statement.text, term))
             and term.code not in {c.code for c in found}
         ):
             reason = f"Keine Diagnose genannt; Beschwerde „{term.text}“."
             certainty: results.Certainty | None = None if hospital else "G"
             found.append(
-                _Candidate(term.code, certainty, None, statement.id, reason, statement.evidence, is_symptom=True)
+                Candidate(term.code, certainty, None, statement.id, reason, statement.evidence, is_symptom=True)
             )
     return found[:_SYMPTOM_LIMIT]
 
@@ -232,9 +251,9 @@ def _symptoms(note: results.Note, hospital: bool) -> list[_Candidate]:
 _ORDER = {"G": 0, None: 0, "Z": 1, "V": 2, "A": 3}
 
 
-def _unique(candidates: Iterable[_Candidate]) -> list[_Candidate]:
+def _unique(candidates: Iterable[Candidate]) -> list[Candidate]:
     """One candidate a code and side; the surer one leads. An unspecific code yields to a specific one of its category."""
-    best: dict[tuple[str, results.Side | None], _Candidate] = {}
+    best: dict[tuple[str, results.Side | None], Candidate] = {}
     for candidate in candidates:
         key = (candidate.code, candidate.side)
         known = best.get(key) or best.get((candidate.code, None))
@@ -260,9 +279,9 @@ def _unique(candidates: Iterable[_Candidate]) -> list[_Candidate]:
     ]  # fmt: skip
 
 
-def _with_partners(candidates: list[_Candidate]) -> list[_Candidate]:
+def _with_partners(candidates: list[Candidate]) -> list[Candidate]:
     """Star codes that a primary code needs stand behind it."""
-    result: list[_Candidate] = []
+    result: list[Candidate] = []
     for candidate in candidates:
         result.append(candidate)
         for partner in catalogue.partners().get(candidate.code, ()):
@@ -272,7 +291,7 @@ def _with_partners(candidates: list[_Candidate]) -> list[_Candidate]:
 
 
 def _decided(
-    candidates: list[_Candidate], documented: consultation.Consultation, year: int, hospital: bool
+    candidates: list[Candidate], documented: consultation.Consultation, year: int, hospital: bool
 ) -> results.Coding:
     """The candidates that the year's catalogue and the rules let through, ranked."""
     accepted: list[results.CodedDiagnosis] = []
@@ -306,8 +325,8 @@ def _decided(
 
 
 def _fault(
-    candidate: _Candidate,
-    candidates: list[_Candidate],
+    candidate: Candidate,
+    candidates: list[Candidate],
     documented: consultation.Consultation,
     year: int,
     primaries: list[str],

@@ -2,42 +2,29 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable
 
 from pipeline import consultation, facts, results, segments
-from terminology import labs, tables
+from pipeline.grounding import plain, readability
+from pipeline.grounding import summary as gate
+from terminology import labs
 from terminology.drugs import catalogue as drugs
 from terminology.german import vocabulary
 
-_DRAFT = "Diese Zusammenfassung ist ein Entwurf und wird noch ärztlich geprüft."
-_NOTHING = "Im Gespräch wurden keine medizinischen Angaben festgehalten."
-_NO_MORE = ("Mehr wurde in diesem Gespräch nicht festgehalten.", "Bei Fragen wenden Sie sich bitte an Ihre Praxis.")
-_FEWEST = 3  # sentences
+#: What stands below a summary until a physician has released it.
+NOTICE = "Diese Zusammenfassung ist ein Entwurf und wird noch ärztlich geprüft."
+FEWEST_SENTENCES = gate.FEWEST
+MOST_SENTENCES = gate.MOST
 _MOST = 3  # complaints, diagnoses or steps named in one sentence
 
-_STEPS = {
-    "order_lab": "eine Blut- oder Laboruntersuchung",
-    "order_imaging": "eine Bildgebung",
-    "refer": "die Vorstellung in einer anderen Praxis oder Klinik",
-    "vaccinate": "eine Impfung",
-    "certificate": "eine Bescheinigung",
-}
-#: What a patient calls a modality that was said; "eine Bildgebung" where none was.
-_IMAGING = (
-    (re.compile(r"röntg", re.IGNORECASE), "eine Röntgenaufnahme"),
-    (re.compile(r"\bCT\b|computertomo", re.IGNORECASE), "eine Computertomographie (CT)"),
-    (re.compile(r"\b[MK]RT\b|kernspin|magnetresonanz", re.IGNORECASE), "eine Kernspintomographie (MRT)"),
-    (re.compile(r"ultraschall|sono|\becho", re.IGNORECASE), "eine Ultraschalluntersuchung"),
-)
 #: An order for the patient is neither conditional nor a refusal, and it is not the reason for another one.
 _NO_ORDER = re.compile(
     r"\b(?:wenn|falls|sollten?|sobald|nein|nicht|nichts|nie|kein\w*|ohne|statt|stattdessen|anstatt|anstelle|sondern|weg|weglassen|ab|"
     r"abgesetzt|absetzen|stopp\w*|pausier\w*|streich\w*|gestrichen|verzicht\w*|meiden|vermeiden|beenden|ausschleichen)\b",
     re.IGNORECASE,
 )
-_REASON = re.compile(r"\b(?:wegen|trotz|unter|durch|gegen|neben|außer|seit)\s+(?:\w+\s+){0,2}$", re.IGNORECASE)
+_REASON = re.compile(r"\b(?:wegen|trotz|unter|durch|gegen|neben|außer|seit|solange)\s+(?:\w+\s+){0,2}$", re.IGNORECASE)
 _DOSED = re.compile(r"\d|\b\w+mal\b|\b(?:täglich|morgens|mittags|abends|nachts|bei bedarf)\b", re.IGNORECASE)
 _AGAIN = re.compile(
     r"\b(?:(?:in|nach) (?:\w+|\d+) (?:tag|woche|monat)\w*|nächste[nrs]? \w+|morgen|übermorgen|am (?:montag|dienstag|mittwoch|donnerstag|freitag))\b.{0,60}"
@@ -58,28 +45,38 @@ _EMERGENCY = re.compile(
 def run(
     documented: consultation.Consultation, transcript: segments.Transcript, note: results.Note
 ) -> results.PatientSummary:
-    """The summary of a note; it says only what the note says."""
+    """The summary of a note; it says only what the note says, and passes the gate of a summary.
+
+    What the gate refuses is left out and stands in `rejected`; fixed closing phrases take its place where fewer than
+    three sentences are left.
+    """
     parts = (_complaints(note), _diagnoses(note), _medication(note), _steps(note), _follow_up(note))
-    sentences = [part for part in parts if part is not None]
-    if len(sentences) < _FEWEST:
-        sentences += [part for part in (_measurements(note),) if part is not None]
-    sentences = sentences or [(_NOTHING, ())]
-    sentences += [(text, ()) for text in _NO_MORE[: _FEWEST - len(sentences)]] if len(sentences) < _FEWEST else []
-    return results.PatientSummary(
-        sentences=tuple(
-            results.Statement(id=f"p{number}", section="P", text=text, polarity="affirmed", evidence=evidence)
-            for number, (text, evidence) in enumerate(sentences, start=1)
-        ),
-        notice=_DRAFT,
-    )
+    proposed = [_statement(*part) for part in parts if part is not None]
+    if len(proposed) < FEWEST_SENTENCES:
+        proposed += [_statement(*part) for part in (_measurements(note),) if part is not None]
+    kept, rejected = gate.sound(proposed, note, transcript)
+    while kept and _ease(kept) < gate.READABLE:
+        hardest = min(kept, key=lambda sentence: _ease([sentence]))
+        kept.remove(hardest)
+        rejected.append(gate.too_hard(hardest))
+    return results.PatientSummary(sentences=gate.numbered(_closed(kept)), notice=NOTICE, rejected=tuple(rejected))
+
+
+def _statement(text: str, evidence: tuple[results.Evidence, ...]) -> results.Statement:
+    return results.Statement(id="p0", section="P", text=text, polarity="affirmed", evidence=evidence)
+
+
+def _closed(kept: list[results.Statement]) -> list[results.Statement]:
+    """The sentences with closing phrases behind them where they are too few."""
+    phrases = plain.closings() if kept else (plain.nothing(), *plain.closings())
+    return kept + [_statement(text, ()) for text in phrases[: max(0, FEWEST_SENTENCES - len(kept))]]
+
+
+def _ease(kept: list[results.Statement]) -> float:
+    return readability.flesch_amstad(" ".join(sentence.text for sentence in _closed(kept)))
 
 
 _Sentence = tuple[str, tuple[results.Evidence, ...]]
-
-
-@functools.cache
-def _plain() -> dict[str, str]:
-    return {row["term"].lower(): row["plain"] for row in tables.rows("german/plain_words")}
 
 
 def _joined(words: Iterable[str]) -> str:
@@ -98,12 +95,12 @@ def _complaints(note: results.Note) -> _Sentence | None:
         told = statement.polarity == "affirmed" and not facts.is_reaction(statement.text)
         if told and len(words) < _MOST:
             for hit in vocabulary.lexicon("symptoms").find(statement.text):
-                plain = _word_at(statement.text, hit.start, hit.end)
-                if plain not in words and not plain[:1].isdigit():
-                    words.append(plain)
+                word = _word_at(statement.text, hit.start, hit.end)
+                if word not in words and not word[:1].isdigit() and not plain.jargon(word):
+                    words.append(word)
                     used.append(statement)
                     break
-    return (f"Sie haben uns von folgenden Beschwerden berichtet: {_joined(words)}.", _evidence(used)) if words else None
+    return (f"Sie haben uns diese Beschwerden genannt: {_joined(words)}.", _evidence(used)) if words else None
 
 
 def _word_at(text: str, start: int, end: int) -> str:
@@ -113,13 +110,13 @@ def _word_at(text: str, start: int, end: int) -> str:
     while end < len(text) and text[end].isalpha():
         end += 1
     word = text[start:end].strip(" .,")
-    return _plain().get(word.lower(), word)
+    return plain.words_for(word)
 
 
 def _measurements(note: results.Note) -> _Sentence | None:
     """What was measured, where there is little else to tell."""
     found = next((s for s in note.section("O") if s.polarity == "affirmed" and labs.find(s.text)), None)
-    return (f"Gemessen wurde: {found.text}", found.evidence) if found else None
+    return (f"Wir haben das gemessen: {found.text}", found.evidence) if found else None
 
 
 def _diagnoses(note: results.Note) -> _Sentence | None:
@@ -128,12 +125,14 @@ def _diagnoses(note: results.Note) -> _Sentence | None:
     for statement, term in facts.terms(note, ("A",)):
         is_said = statement.polarity in ("affirmed", "uncertain") and not facts.is_only_feared(statement.text)
         if is_said and term.kind != "symptom":
-            plain = _plain().get(term.text.lower(), term.text)
-            found[statement.polarity == "affirmed"].append(plain[:1].upper() + plain[1:] if " " not in plain else plain)
+            name = plain.words_for(term.text)
+            if plain.jargon(name):
+                continue
+            found[statement.polarity == "affirmed"].append(name[:1].upper() + name[1:] if " " not in name else name)
             used.append(statement)
     parts = []
     if found[True]:
-        parts.append(f"Besprochen wurde folgende Diagnose: {_joined(found[True])}")
+        parts.append(f"Die Diagnose ist: {_joined(found[True])}")
     if found[False]:
         parts.append(f"{'noch nicht sicher ist' if parts else 'Noch nicht sicher ist'}: {_joined(found[False])}")
     return (f"{'; '.join(parts)}.", _evidence(used)) if parts else None
@@ -150,15 +149,15 @@ def _medication(note: results.Note) -> _Sentence | None:
                 continue
             end = mentions[index + 1].start if index + 1 < len(mentions) else len(statement.text)
             dose = re.split(
-                r"[.;]|, (?:und|dann|aber|wie|bitte|sonst)\b", statement.text[mention.start : end], maxsplit=1
+                r"[.;]|, (?:und|dann|aber|wie|bitte|sonst|solange|hören|das)\b",
+                statement.text[mention.start : end],
+                maxsplit=1,
             )[0]
             dose = re.sub(r"\s+(?:und|oder|mit|plus|sowie|das|die|den|auf)$", "", dose.strip(" ,.")).strip(" ,")
             words.append(dose if _DOSED.search(dose) else statement.text[mention.start : mention.end])
             used.append(statement)
     return (
-        (f"Zu den Medikamenten wurde festgelegt: {'; '.join(list(dict.fromkeys(words))[:6])}.", _evidence(used))
-        if words
-        else None
+        (f"Für Ihre Medikamente gilt: {'; '.join(list(dict.fromkeys(words))[:6])}.", _evidence(used)) if words else None
     )
 
 
@@ -168,14 +167,11 @@ def _steps(note: results.Note) -> _Sentence | None:
     for statement in note.section("P"):
         if statement.polarity != "affirmed" or _EMERGENCY.match(statement.text):
             continue
-        for hit in vocabulary.lexicon("actions").find(statement.text):
-            step = _STEPS.get(hit.row["kind"])
-            if hit.row["kind"] == "order_imaging":
-                step = next((said for pattern, said in _IMAGING if pattern.search(statement.text)), step)
-            if step is not None and step not in words:
+        for step in plain.steps(statement.text):
+            if step not in words:
                 words.append(step)
                 used.append(statement)
-    return (f"Als nächste Schritte sind besprochen: {_joined(words)}.", _evidence(used)) if words else None
+    return (f"Als Nächstes ist geplant: {_joined(words)}.", _evidence(used)) if words else None
 
 
 def _follow_up(note: results.Note) -> _Sentence | None:

@@ -7,13 +7,13 @@ import pytest
 
 from pipeline import consultation, results, segments
 from pipeline.evaluation import cases
+from pipeline.grounding import plain
 from pipeline.stages import read_document, scribe, summarise
 from terminology.drugs import catalogue as drugs
 from terminology.german import numbers
 
 Note = Callable[..., results.Note]
 Visit = Callable[..., consultation.Consultation]
-NOTHING = segments.Transcript(segments=())
 
 
 BUNDLED = {case.name: case for case in cases.bundled()}
@@ -54,14 +54,25 @@ FULL = (
 )
 
 
+def said(note: results.Note) -> segments.Transcript:
+    """A talk in which every statement of the note was said as it stands there."""
+    texts = [statement.text for statement in note.statements]
+    return segments.Transcript(
+        segments=tuple(
+            segments.Segment(number=number, source="t", speaker="doctor", text=text, start=0, end=len(text))
+            for number, text in enumerate(texts, start=1)
+        )
+    )
+
+
 def text_of(visit: Visit, note: results.Note) -> str:
     """The summary as one text."""
-    return " ".join(sentence.text for sentence in summarise.run(visit(), NOTHING, note).sentences)
+    return " ".join(sentence.text for sentence in summarise.run(visit(), said(note), note).sentences)
 
 
 def test_what_was_said_is_in_it(note: Note, visit: Visit) -> None:
     text = text_of(visit, note(*FULL))
-    for word in ("Husten", "ronchi", "Ibuprofen 400 mg", "in 2 Wochen"):
+    for word in ("Husten", "Atemwege", "Ibuprofen 400 mg", "in 2 Wochen"):
         assert word in text
 
 
@@ -85,7 +96,20 @@ def test_no_drug_that_was_refused(note: Note, visit: Visit) -> None:
 
 @pytest.mark.parametrize("parts", [(), (("S", "Husten."),), FULL])
 def test_three_to_five_sentences(note: Note, visit: Visit, parts: tuple[tuple[str, ...], ...]) -> None:
-    assert 3 <= len(summarise.run(visit(), NOTHING, note(*parts)).sentences) <= 5
+    made = note(*parts)
+    assert 3 <= len(summarise.run(visit(), said(made), made).sentences) <= 5
+
+
+def test_what_the_gate_refuses_is_left_out_and_kept_for_review(note: Note, visit: Visit) -> None:
+    summary = summarise.run(visit(), segments.Transcript(segments=()), note(*FULL))
+    assert [sentence.text for sentence in summary.sentences] == [plain.nothing(), *plain.closings()[:2]]
+    assert all(sentence.evidence == () for sentence in summary.sentences)
+    assert {refused.check for refused in summary.rejected} <= {"evidence", "date"} and summary.rejected
+
+
+def test_it_is_in_words_that_a_patient_knows(note: Note, visit: Visit) -> None:
+    text = text_of(visit, note(("S", "Husten."), ("A", "Hypertonie und Klavikulafraktur.")))
+    assert "Bluthochdruck und gebrochenes Schlüsselbein" in text
 
 
 def test_the_same_note_gives_the_same_summary(note: Note, visit: Visit) -> None:
@@ -110,8 +134,8 @@ def test_only_an_unconditional_order_is_told_as_one(note: Note, visit: Visit, pl
 @pytest.mark.parametrize(
     ("plan", "told"),
     [
-        ("Röntgen Thorax heute noch.", "eine Röntgenaufnahme."),
-        ("Dann machen wir ein MRT der Lendenwirbelsäule.", "eine Kernspintomographie (MRT)."),
+        ("Röntgen Thorax heute noch.", "ein Röntgenbild."),
+        ("Dann machen wir ein MRT der Lendenwirbelsäule.", "eine Aufnahme in der Röhre (MRT)."),
     ],
 )
 def test_imaging_is_told_as_it_was_ordered(note: Note, visit: Visit, plan: str, told: str) -> None:
