@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import hashlib
 import importlib.resources
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from pipeline import consultation, results
+
+
+class NotACase(Exception):
+    """A file of the folder is no case. The text names the file and the key, and quotes nothing of it."""
 
 
 class _Part(BaseModel):
@@ -94,6 +99,11 @@ class Case(_Part):
     transcript: str
     gold: Gold
 
+    @property
+    def digest(self) -> str:
+        """The first 12 hex digits of the SHA-256 of everything in the case: the same text and gold, the same digest."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+
 
 @functools.cache
 def bundled() -> tuple[Case, ...]:
@@ -112,8 +122,28 @@ def named(name: str) -> Case:
 
 
 def read(folder: Path) -> tuple[Case, ...]:
-    """The cases of another folder."""
-    return tuple(_case(path.read_text("utf-8")) for path in sorted(folder.glob("*.yaml")))
+    """The cases of another folder, by file name. Raises NotACase for a file that is none, and for a doubled name."""
+    found: dict[str, Case] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        case = _read(path)
+        if case.name in found:
+            raise NotACase(f"{path.name}: another case has the name {case.name!r} already.")
+        found[case.name] = case
+    return tuple(found.values())
+
+
+def _read(path: Path) -> Case:
+    try:
+        return _case(path.read_text("utf-8"))
+    except pydantic.ValidationError as error:
+        where = ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"])
+        raise NotACase(f"{path.name}: {where or 'a part of it'} is not as docs/evaluation.md describes it.") from None
+    except KeyError as error:
+        raise NotACase(f"{path.name}: the key {error.args[0]!r} is missing.") from None
+    except yaml.YAMLError:
+        raise NotACase(f"{path.name}: it is no YAML.") from None
+    except (OSError, TypeError, AttributeError, ValueError, ArithmeticError):
+        raise NotACase(f"{path.name}: it cannot be read as a case; docs/evaluation.md describes the format.") from None
 
 
 def _case(text: str) -> Case:

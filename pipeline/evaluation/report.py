@@ -42,7 +42,7 @@ def score(case: cases.Case) -> CaseScore:
 
 
 def text(folder: Path | None = None, *, details: bool = False) -> str:
-    """The report over the bundled cases, or over those of a folder."""
+    """The report over the bundled cases, or over those of a folder. Raises cases.NotACase."""
     scores = [score(case) for case in (cases.read(folder) if folder else cases.bundled())]
     lines = [
         "Rules engine. Recall: gold facts found in their section with the right polarity. Length: note / transcript.",
