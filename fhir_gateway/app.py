@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,14 +28,15 @@ from fhir_gateway.messages import mapping, over_http, reception
 from fhir_gateway.mllp import server as mllp_server
 from fhir_gateway.mllp import tls
 from fhir_gateway.rest import openapi, router
-from fhir_gateway.runs import slots, trigger, workflow
+from fhir_gateway.runs import in_flight, trigger, workflow
 from fhir_gateway.search import values
 from fhir_gateway.security import audit
 from fhir_gateway.store import codec, database, resources, search_index
 from fhir_gateway.subscriptions import delivery, matching
 from mappers.results_to_fhir import device
 from mappers.v2_to_fhir import rules, sites
-from pipeline import rehearsal
+from pipeline import consultation, documenting, prompts, rehearsal, results
+from pipeline.engines import base, memory_fit, models, slots
 from pipeline.engines import rules as rules_engine
 from profiles import package, validation
 
@@ -54,13 +55,16 @@ class Gateway:
     database: database.Database
     engine: DBOSClient
     slots: slots.Slots
+    models: models.Models
     metrics: metrics.Metrics
     ehr: ehr_client.Ehr | None
     token: str | None
     device_resource: codec.Resource
     engine_version: str
+    documenting: documenting.Options
     profiles: validation.Profiles
     reads: audit.Reads
+    in_flight: in_flight.InFlight = dataclasses.field(default_factory=in_flight.InFlight)
     reception: reception.Reception = dataclasses.field(init=False)
     sender: message_delivery.Worker = dataclasses.field(init=False)
     is_ready: bool = False
@@ -69,6 +73,15 @@ class Gateway:
     def device(self) -> str:
         """The reference of the Device that authors the results."""
         return f"Device/{self.device_resource['id']}"
+
+    def author(self, works: Mapping[str, results.Work]) -> codec.Resource:
+        """The Device that authors a run's results: the gateway, with each model and prompt that had a part in them."""
+        used = {stage: work.model for stage, work in works.items() if work.model}
+        if not used:
+            return self.device_resource
+        named = {f"model-{stage}": model for stage, model in used.items()}
+        told = {f"prompt-{stage}": prompts.load(stage).digest for stage in used}
+        return device.build({**_versions(), **named, **told})
 
 
 def database_url(config: settings.Settings) -> str:
@@ -138,17 +151,20 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
         stack.callback(store.close)
         engine = engine_connection(url)
         stack.callback(engine.dispose)
-        tables = rules_engine.version()
         gateway = Gateway(
             settings=config,
             database=store,
             engine=client(url, engine),
             slots=slots.Slots(config.runs.slots),
+            models=await _models(stack, config) if is_worker else models.none(),
             metrics=metrics.Metrics(),
             ehr=ehr_client.Ehr(config.ehr) if config.ehr else None,
             token=settings.read_secret(config.security.token_file) if config.security else None,
-            device_resource=device.build({"gateway": fhir_gateway.__version__, **tables}),
-            engine_version=f"rules {tables['tables']}",
+            device_resource=device.build(_versions()),
+            engine_version=f"rules {rules_engine.version()['tables']}",
+            documenting=documenting.Options(
+                insurance_when_unknown=insurance(config), readability=config.summary.readability
+            ),
             profiles=await asyncio.to_thread(_profiles, config.profiles.packages),
             reads=audit.Reads(store),
         )
@@ -175,6 +191,29 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
         gateway.is_ready = True
         yield gateway
         gateway.is_ready = False
+
+
+def _versions() -> dict[str, str]:
+    return {"gateway": fhir_gateway.__version__, **rules_engine.version()}
+
+
+def insurance(config: settings.Settings) -> consultation.Insurance | None:
+    """What is assumed of an encounter without Coverage."""
+    assumed = config.billing.insurance_when_unknown
+    return None if assumed == "none" else assumed
+
+
+async def _models(stack: contextlib.AsyncExitStack, config: settings.Settings) -> models.Models:
+    """The models that serve a stage, ready to be asked; ConfigurationError where one of them never can be."""
+    wanted = {name: model for name, model in config.models.items() if name in config.stages.models}
+    loaded = models.configured(wanted, config.stages)
+    stack.push_async_callback(loaded.close)
+    try:
+        await asyncio.to_thread(memory_fit.require, wanted)
+        await loaded.start()
+    except base.NotUsable as error:
+        raise errors.ConfigurationError(str(error)) from None
+    return loaded
 
 
 def check(config: settings.Settings) -> None:

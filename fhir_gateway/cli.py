@@ -10,6 +10,7 @@ import typer
 
 import fhir_gateway
 from fhir_gateway import errors, settings
+from pipeline.engines import options
 
 Config = Annotated[Path | None, typer.Option("--config", help="Configuration file (gateway.toml).")]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of the database.")]
@@ -17,6 +18,12 @@ Data = Annotated[Path | None, typer.Option("--data", help="Folder of the databas
 application = typer.Typer(
     no_args_is_help=True, add_completion=False, help=fhir_gateway.__doc__, pretty_exceptions_enable=False
 )
+checks = typer.Typer()
+application.add_typer(checks, name="check")
+evaluation = typer.Typer(
+    invoke_without_command=True, help="Measure the stages on consultations with gold annotations, and compare models."
+)
+application.add_typer(evaluation, name="evaluate")
 runs = typer.Typer(no_args_is_help=True, help="Runs: what was worked on, how it ended, and working on it again.")
 application.add_typer(runs, name="runs")
 
@@ -58,15 +65,18 @@ def serve(
     sys.exit(server.serve(_settings(config, host=host, port=port, mllp_port=mllp_port, role=role, data=data)))
 
 
-@application.command()
-def check(config: Config = None, data: Data = None) -> None:
+@checks.callback(invoke_without_command=True)
+def check(context: typer.Context, config: Config = None, data: Data = None) -> None:
     """Read the configuration as `serve` would, and say what it means."""
+    if context.invoked_subcommand is not None:
+        return
     import msgspec
 
     from fhir_gateway import app
 
     found = _settings(config, data=data)
     secrets = (
+        *(model.key_file for model in found.models.values() if isinstance(model, options.OpenAI)),
         found.database.password_file,
         found.ehr.token_file if found.ehr else None,
         found.security.token_file if found.security else None,
@@ -77,6 +87,17 @@ def check(config: Config = None, data: Data = None) -> None:
     app.check(found)
     shown = found.model_dump_json(exclude={"database": {"url"}, "ehr": {"headers"}})
     typer.echo(msgspec.json.format(shown.encode()).decode())
+
+
+@checks.command("models")
+def check_models(config: Config = None) -> None:
+    """Whether the configured models fit into memory, and whether the servers keep to a schema."""
+    from fhir_gateway import model_check
+
+    told, is_good = model_check.text(_settings(config))
+    typer.echo(told)
+    if not is_good:
+        sys.exit(2)
 
 
 @application.command()
@@ -91,15 +112,63 @@ def demo(
     sys.exit(show.run(case, keep=keep, json_file=json))
 
 
-@application.command()
+@evaluation.callback()
 def evaluate(
+    context: typer.Context,
     cases: Annotated[Path | None, typer.Option("--cases", help="Folder of cases; default: the bundled ones.")] = None,
     details: Annotated[bool, typer.Option("--details", help="Name every missed fact and every fabrication.")] = False,
+    models: Annotated[
+        Path | None, typer.Option("--models", help="Configuration whose models are measured, one after another.")
+    ] = None,
+    stages: Annotated[
+        str | None, typer.Option("--stages", help="Of scribe,summarise,code,check,bill; default: all.")
+    ] = None,
+    repeat: Annotated[
+        int | None, typer.Option("--repeat", min=1, help="How often each is asked; default: once.")
+    ] = None,
+    concurrency: Annotated[
+        str | None, typer.Option("--concurrency", help="Consultations at once, e.g. 1,3,8; default: 1.")
+    ] = None,
+    judge: Annotated[
+        str | None, typer.Option("--judge", help="Model that is asked for a second opinion on every statement.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File of the measurement; default: evaluation-DATE.jsonl.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a file that was broken off.")] = False,
+    keep_texts: Annotated[
+        bool, typer.Option("--keep-texts", help="Keep statements in the file: a patient's, if the cases are real.")
+    ] = False,
 ) -> None:
-    """Measure the stages on consultations with gold annotations."""
-    from pipeline.evaluation import report
+    """Measure the rules engine, or with --models every model of a configuration."""
+    if context.invoked_subcommand is not None:
+        return
+    from rich.console import Console
 
-    typer.echo(report.text(cases, details=details))
+    from fhir_gateway import evaluation_command
+
+    wanted = evaluation_command.Wanted(models, cases, stages, repeat, concurrency, judge, out, resume, keep_texts)
+    if not wanted.is_measurement:
+        typer.echo(evaluation_command.table(cases, details=details))
+        return
+    if details:
+        raise errors.ConfigurationError("--details belongs to the table of the rules engine, without --models.")
+    sys.exit(evaluation_command.measure(wanted, Console()))
+
+
+@evaluation.command("compare")
+def compare_measurements(
+    files: Annotated[list[Path], typer.Argument(help="Files of measurements.")],
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the comparison as a page that stands alone.")
+    ] = None,
+) -> None:
+    """Show measurements side by side, and which models to disqualify and why."""
+    from rich.console import Console
+
+    from fhir_gateway import evaluation_command
+
+    evaluation_command.compare(files, html, Console())
 
 
 @runs.command("list")
@@ -126,15 +195,29 @@ def show_run(run: str, config: Config = None, data: Data = None) -> None:
 
 @runs.command("replay")
 def replay_run(
-    run: str,
+    run: Annotated[str | None, typer.Argument(help="Id of the run; with --shadow default: the newest.")] = None,
     from_stage: Annotated[str, typer.Option("--from", help="First stage that is done again.")] = "gather",
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Write nothing: show what would be different with --model.")
+    ] = False,
+    model: Annotated[str, typer.Option("--model", help="With --shadow: a model of the configuration, or rules.")] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="With --shadow: how many runs.")] = 10,
     config: Config = None,
     data: Data = None,
 ) -> None:
     """Queue a run again from a stage on; a running gateway takes it up at once, else the next one does."""
+    found = _settings(config, data=data)
+    if shadow:
+        from fhir_gateway.runs import shadow as shadows
+
+        for told in shadows.texts(found, run, model, limit):
+            typer.echo(told)
+        return
     from fhir_gateway.runs import inspection
 
-    typer.echo(inspection.replay(_settings(config, data=data), run, from_stage))
+    if run is None or model:
+        raise errors.ConfigurationError("Name the run to replay. --model belongs to --shadow.")
+    typer.echo(inspection.replay(found, run, from_stage))
 
 
 @messages.command("list")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import prometheus_client
 
+from pipeline import results
+
 
 class Metrics:
     """The counters and histograms of one gateway, in a registry of their own."""
@@ -50,6 +52,39 @@ class Metrics:
             ("destination",),
             registry=self.registry,
         )
+
+        self.model_answers = prometheus_client.Counter(
+            "fhir_gateway_model_answers",
+            "Questions to models: used, ungrounded (refused by the gate), or how they failed",
+            ("model", "stage", "outcome"),
+            registry=self.registry,
+        )
+        self.model_tokens = prometheus_client.Counter(
+            "fhir_gateway_model_tokens",
+            "Tokens of models: prompt, shared (of the prompt, not computed again), answer, thinking (of the answer)",
+            ("model", "stage", "kind"),
+            registry=self.registry,
+        )
+        self.model_seconds = prometheus_client.Histogram(
+            "fhir_gateway_model_seconds",
+            "Time from a question to its answer, the wait for a slot included",
+            ("model", "stage"),
+            buckets=(0.1, 0.3, 1, 3, 10, 30, 60, 120, 300),
+            registry=self.registry,
+        )
+
+    def asked(self, stage: str, work: results.Work) -> None:
+        """Count the questions that a stage put to models."""
+        for attempt in work.attempts:
+            self.model_answers.labels(attempt.model, stage, attempt.outcome).inc()
+            self.model_seconds.labels(attempt.model, stage).observe(attempt.wall_seconds)
+            for kind, count in (
+                ("prompt", attempt.prompt_tokens),
+                ("shared", attempt.shared_tokens),
+                ("answer", attempt.tokens),
+                ("thinking", attempt.thinking_tokens),
+            ):
+                self.model_tokens.labels(attempt.model, stage, kind).inc(count)
 
     def text(self) -> bytes:
         """The exposition format."""

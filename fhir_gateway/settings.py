@@ -17,6 +17,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from fhir_gateway import errors
 from fhir_gateway.subscriptions import channel
+from pipeline.engines import options
+from pipeline.grounding import summary
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -183,7 +185,7 @@ class Runs(_Section):
     slots: int = Field(2, gt=0, description="Stages that the rules engine works on at once.")
     attempts: int = Field(5, gt=0, description="How often a stage is tried before its run is dead.")
     backoff_seconds: Seconds = Field(1.0, description="Pause before the second try; it doubles with every further one.")
-    stage_seconds: Seconds = Field(120.0, description="How long one stage may take.")
+    stage_seconds: Seconds = Field(120.0, description="How long the gateway itself may take for one stage.")
 
 
 class Ehr(_Section):
@@ -204,6 +206,14 @@ class Billing(_Section):
     insurance_when_unknown: Literal["GKV", "PKV", "none"] = Field(
         "GKV",
         description="Schedule for an encounter without Coverage; the Task says that it was assumed. none: no Claim.",
+    )
+
+
+class Summary(_Section):
+    """How the summary for the patient has to be."""
+
+    readability: float = Field(
+        summary.READABLE, ge=0, le=100, description="Least reading ease (Flesch–Amstad) of a model's summary."
     )
 
 
@@ -234,8 +244,23 @@ class Settings(BaseSettings):
     subscriptions: Subscriptions = Subscriptions()
     hl7v2: Hl7v2 = Hl7v2()
     billing: Billing = Billing()
+    summary: Summary = Summary()
+    models: dict[str, options.Model] = Field({}, description="Models by their names, as [models.NAME].")
+    stages: options.Stages = options.Stages()
     ehr: Ehr | None = None
     security: Security | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _stages_have_their_models(self) -> Settings:
+        """A chain ends in the rules engine, which never fails, and names only models that there are."""
+        for stage in options.Stages.model_fields:
+            *models, last = getattr(self.stages, stage) or ("",)
+            if last != options.RULES:
+                raise ValueError(f"stages.{stage} must end in {options.RULES!r}")
+            unknown = [name for name in models if name not in self.models]
+            if unknown:
+                raise ValueError(f"stages.{stage} names {unknown[0]!r}, but there is no [models.{unknown[0]}]")
+        return self
 
     @property
     def has_receivers(self) -> bool:

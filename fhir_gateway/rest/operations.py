@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import sqlalchemy as sa
 
 from fhir_gateway import errors
@@ -65,6 +67,7 @@ def process_cancel(unit: database.Unit, ask: Ask) -> Answer:
     """DELETE _async/[run]: take the run back. What it has written already stays a draft."""
     run = _run(unit.connection, ask)
     register.cancel(unit, run.id, "The client took the run back.")
+    unit.after_commit.append(functools.partial(ask.gateway.in_flight.end, run.id))
     audit.did(unit, ask.gateway.device, "operation", [f"Task/{run.id}"])
     return Answer(202)
 

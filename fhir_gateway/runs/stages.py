@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import sqlalchemy as sa
 
@@ -13,22 +15,20 @@ from fhir_gateway import errors
 from fhir_gateway.ehr import client as ehr_client
 from fhir_gateway.ehr import write_back as ehr_write_back
 from fhir_gateway.messages import results as message_results
-from fhir_gateway.runs import register, write_back
+from fhir_gateway.runs import register, task_notes, write_back
 from fhir_gateway.search import values
 from fhir_gateway.store import codec, database, resources
 from fhir_gateway.store import search as store_search
 from mappers import consultation_from_fhir
 from mappers.results_to_fhir import links, released
-from pipeline import clinical, consultation, flow, results, segments
-from pipeline.stages import bill, check, code, read_document, scribe, summarise
+from pipeline import clinical, consultation, documenting, flow, results, segments
+from pipeline.engines import serving
+from pipeline.stages import read_document, scribe
 
 if TYPE_CHECKING:
     from fhir_gateway.app import Gateway
 
 Model = TypeVar("Model", bound=clinical.Clinical)
-
-#: The stages that an engine works on, and that take one of its slots.
-ENGINE = frozenset({"read", "scribe", "summarise", "code", "check", "bill"})
 
 #: What belongs to a patient's record, with the search parameter that finds it.
 _RECORD = {
@@ -175,34 +175,58 @@ async def _load(gateway: Gateway, run: register.Run, stage: flow.Stage, model: t
     return model.model_validate_json(body)
 
 
-async def _read(gateway: Gateway, run: register.Run) -> segments.Transcript:
+class _Hands:
+    """The rules engine's slots for one stage of a run, and how long the stage worked, without its waiting."""
+
+    def __init__(self, gateway: Gateway, run: register.Run) -> None:
+        self._gateway = gateway
+        self._priority = run.number
+        self.seconds = 0.0
+
+    async def work(self, work: Callable[..., Any], /, *arguments: Any) -> Any:
+        """`work(*arguments)` in a thread, once there is a slot."""
+        async with self._gateway.slots.hold(self._priority), asyncio.timeout(self._gateway.settings.runs.stage_seconds):
+            begun = time.perf_counter()
+            try:
+                return await asyncio.to_thread(work, *arguments)
+            finally:
+                self.seconds += time.perf_counter() - begun
+
+    def setting(self) -> serving.Setting:
+        """In what surroundings the stage is worked on."""
+        return serving.Setting(self._gateway.models, self._priority, self.work)
+
+
+async def _read(gateway: Gateway, run: register.Run, hands: _Hands) -> segments.Transcript:
     gathered = await _load(gateway, run, "gather", Gathered)
-    return await asyncio.to_thread(read_document.run, gathered.consultation)
+    return cast("segments.Transcript", await hands.work(read_document.run, gathered.consultation))
 
 
-async def _scribe(gateway: Gateway, run: register.Run) -> results.Note:
+async def _scribe(gateway: Gateway, run: register.Run, hands: _Hands) -> results.Note:
     gathered = await _load(gateway, run, "gather", Gathered)
     transcript = await _load(gateway, run, "read", segments.Transcript)
-    return await asyncio.to_thread(scribe.run, gathered.consultation, transcript)
+    return await documenting.write_note(hands.setting(), gathered.consultation, transcript)
 
 
-async def _after_note(gateway: Gateway, run: register.Run, work: Callable[..., Model]) -> Model:
+async def _before(
+    gateway: Gateway, run: register.Run
+) -> tuple[consultation.Consultation, segments.Transcript, results.Note]:
     gathered = await _load(gateway, run, "gather", Gathered)
     transcript = await _load(gateway, run, "read", segments.Transcript)
     note = await _load(gateway, run, "scribe", results.Note)
-    return await asyncio.to_thread(work, gathered.consultation, transcript, note)
+    return gathered.consultation, transcript, note
 
 
-async def _summarise(gateway: Gateway, run: register.Run) -> results.PatientSummary:
-    return await _after_note(gateway, run, summarise.run)
+async def _summarise(gateway: Gateway, run: register.Run, hands: _Hands) -> results.PatientSummary:
+    return await documenting.write_summary(hands.setting(), *await _before(gateway, run), gateway.documenting)
 
 
-async def _code(gateway: Gateway, run: register.Run) -> results.Coding:
-    return await _after_note(gateway, run, code.run)
+async def _code(gateway: Gateway, run: register.Run, hands: _Hands) -> results.Coding:
+    return await documenting.write_codes(hands.setting(), *await _before(gateway, run))
 
 
-async def _check(gateway: Gateway, run: register.Run) -> results.SafetyCheck:
-    return await _after_note(gateway, run, check.run)
+async def _check(gateway: Gateway, run: register.Run, hands: _Hands) -> results.SafetyCheck:
+    return await documenting.check_prescriptions(hands.setting(), *await _before(gateway, run))
 
 
 class Billed(clinical.Clinical):
@@ -211,14 +235,10 @@ class Billed(clinical.Clinical):
     billing: results.Billing | None
 
 
-async def _bill(gateway: Gateway, run: register.Run) -> Billed:
-    gathered = await _load(gateway, run, "gather", Gathered)
-    transcript = await _load(gateway, run, "read", segments.Transcript)
-    note = await _load(gateway, run, "scribe", results.Note)
+async def _bill(gateway: Gateway, run: register.Run, hands: _Hands) -> Billed:
     coding = await _load(gateway, run, "code", results.Coding)
-    assumed = gateway.settings.billing.insurance_when_unknown
-    insurance = None if assumed == "none" else assumed
-    return Billed(billing=await asyncio.to_thread(bill.run, gathered.consultation, transcript, note, coding, insurance))
+    before = await _before(gateway, run)
+    return Billed(billing=await documenting.propose_billing(hands.setting(), *before, coding, gateway.documenting))
 
 
 async def _write_back(gateway: Gateway, run: register.Run) -> Written:
@@ -231,6 +251,15 @@ async def _write_back(gateway: Gateway, run: register.Run) -> Written:
     checked = await _load(gateway, run, "check", results.SafetyCheck)
     billed = await _load(gateway, run, "bill", Billed)
     earlier = await gateway.database.read(lambda connection: write_back.earlier(connection, run.encounter))
+    author = gateway.author(
+        {
+            "scribe": note.work,
+            "summarise": summary.work,
+            "code": coding.work,
+            "check": checked.work,
+            "bill": billed.billing.work if billed.billing else results.Work(),
+        }
+    )
     surroundings = links.Links(
         run=run.id,
         encounter=f"Encounter/{run.encounter}",
@@ -238,7 +267,7 @@ async def _write_back(gateway: Gateway, run: register.Run) -> Written:
         recorded=resources.instant(database.now_micros()),
         sources=tuple(source.id for source in gathered.consultation.sources),
         sources_key=gathered.sources_key,
-        device=gateway.device,
+        device=f"Device/{author['id']}",
         transcript=transcript,
         coverage=gathered.coverage,
         provider=gathered.provider,
@@ -255,10 +284,10 @@ async def _write_back(gateway: Gateway, run: register.Run) -> Written:
         check=checked,
         billing=billed.billing,
     )
-    await gateway.database.write(lambda unit: write_back.store(unit, gateway, run, made))
+    await gateway.database.write(lambda unit: write_back.store(unit, gateway, run, [author, *made]))
     scribe.forget()
     unread = tuple(f"Nicht gelesen: {reason}" for reason in transcript.unread)
-    told = write_back.notes(gathered.consultation, note, coding, checked, billed.billing)
+    told = task_notes.of(gathered.consultation, note, summary, coding, checked, billed.billing)
     return Written(outputs=write_back.outputs(made), notes=(*unread, *told))
 
 
@@ -274,30 +303,58 @@ async def deliver_encounter(gateway: Gateway, run: register.Run) -> None:
     To destinations of HL7 v2 it is queued.
     """
     if gateway.settings.has_receivers:
-        made = await gateway.database.read(lambda connection: write_back.for_delivery(connection, gateway, run))
+        made = await gateway.database.read(lambda connection: write_back.for_delivery(connection, run))
         await message_results.queue(gateway, run.encounter, made)
         if gateway.ehr is not None:
             await ehr_write_back.deliver(gateway.ehr, gateway.database, made)
 
 
-WORK: dict[flow.Stage, Callable[[Gateway, register.Run], Awaitable[Result]]] = {
-    "gather": gather,
+#: The stages that engines serve: each takes slots of theirs.
+SERVED: dict[flow.Stage, Callable[[Gateway, register.Run, _Hands], Awaitable[Result]]] = {
     "read": _read,
     "scribe": _scribe,
     "summarise": _summarise,
     "code": _code,
     "check": _check,
     "bill": _bill,
+}
+
+#: The gateway's own stages.
+OWN: dict[flow.Stage, Callable[[Gateway, register.Run], Awaitable[Result]]] = {
+    "gather": gather,
     "write_back": _write_back,
     "deliver": _deliver,
 }
+
+
+async def do(gateway: Gateway, run: register.Run, stage: flow.Stage) -> tuple[Result, int]:
+    """The result of a stage and the microseconds that it took, without the waiting for slots."""
+    begun = time.perf_counter()
+    if stage in OWN:
+        async with asyncio.timeout(gateway.settings.runs.stage_seconds):
+            result = await OWN[stage](gateway, run)
+        return result, int((time.perf_counter() - begun) * 1_000_000)
+    hands = _Hands(gateway, run)
+    result = await SERVED[stage](gateway, run, hands)
+    decoding = sum(attempt.prefill_seconds + attempt.decode_seconds for attempt in _work_of(result).attempts)
+    return result, int((hands.seconds + decoding) * 1_000_000)
+
+
+def _work_of(result: Result) -> results.Work:
+    """Which models were asked for a result."""
+    if isinstance(result, Billed):
+        return result.billing.work if result.billing else results.Work()
+    work = getattr(result, "work", None)
+    return work if isinstance(work, results.Work) else results.Work()
 
 
 def finish(
     unit: database.Unit, gateway: Gateway, run: register.Run, stage: flow.Stage, result: Result, micros: int
 ) -> None:
     """Keep a stage's output and move the Task on, in one transaction; the last stage completes the run."""
-    engine = gateway.engine_version if stage in ENGINE else "gateway"
+    work = _work_of(result)
+    engine = work.model or (gateway.engine_version if stage in SERVED else "gateway")
+    unit.after_commit.append(functools.partial(gateway.metrics.asked, stage, work))
     register.ended(unit, run.id, stage)
     register.save_output(unit, run.id, stage, result.model_dump_json().encode(), micros, engine)
     if register.get(unit.connection, run.id).status == "cancelled":

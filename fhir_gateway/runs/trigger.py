@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ def start(unit: database.Unit, gateway: Gateway, encounter: str, new_sources: tu
     )
     if is_known:
         enqueue(unit, gateway, run.id, run.id)
+    unit.after_commit.append(functools.partial(gateway.in_flight.end_older, encounter, run.number))
     return run
 
 

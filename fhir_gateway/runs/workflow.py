@@ -8,8 +8,6 @@ it changes, APPLICATION_VERSION changes too.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import time
 from typing import TYPE_CHECKING, cast
 
 import sqlalchemy as sa
@@ -19,7 +17,7 @@ from dbos import error as dbos_error
 
 from fhir_gateway import errors
 from fhir_gateway.ehr import client as ehr_client
-from fhir_gateway.runs import register, stages, trigger, write_back
+from fhir_gateway.runs import in_flight, register, stages, trigger, write_back
 from fhir_gateway.store import database
 from pipeline import clinical, flow
 
@@ -133,8 +131,9 @@ async def _step(run_id: str, stage: flow.Stage) -> str | None:
     if starts > POISONOUS_STARTS:
         return await _end(run_id, stage, "failed", f"The process ended {starts - 1} times while it worked on {stage}.")
     try:
-        result, micros = await _work(gateway, run, stage)
-    except write_back.Superseded:
+        doing = stages.do(gateway, run, stage)
+        result, micros = await (gateway.in_flight.work(run, doing) if stage in stages.SERVED else doing)
+    except (write_back.Superseded, in_flight.Ended):
         return await _end(run_id, stage, "cancelled", _REPLACED)
     except (clinical.StageRefused, ehr_client.Rejected) as error:
         return await _end(run_id, stage, "failed", error.reason)
@@ -152,15 +151,6 @@ def _look(connection: sa.Connection, run_id: str, stage: flow.Stage) -> tuple[re
     run = register.get(connection, run_id)
     done = register.output(connection, run_id, stage) is not None
     return run, done, register.is_superseded(connection, run)
-
-
-async def _work(gateway: Gateway, run: register.Run, stage: flow.Stage) -> tuple[stages.Result, int]:
-    """The stage's result and its own time in microseconds; a stage that needs the engine waits for a slot first."""
-    slot = gateway.slots.hold(priority=run.number) if stage in stages.ENGINE else contextlib.nullcontext()
-    async with slot, asyncio.timeout(gateway.settings.runs.stage_seconds):
-        begun = time.perf_counter()
-        result = await stages.WORK[stage](gateway, run)
-        return result, int((time.perf_counter() - begun) * 1_000_000)
 
 
 def _close(unit: database.Unit, run_id: str, stage: str, state: register.State, reason: str) -> None:

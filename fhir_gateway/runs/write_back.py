@@ -13,7 +13,6 @@ from fhir_gateway.security import audit
 from fhir_gateway.store import codec, database, resources, turns
 from fhir_gateway.store import search as store_search
 from mappers.results_to_fhir import bundle, composition, links, released
-from pipeline import consultation, results
 
 if TYPE_CHECKING:
     from fhir_gateway.app import Gateway
@@ -56,7 +55,7 @@ def earlier(connection: sa.Connection, encounter: str) -> list[codec.Resource]:
     return [resource for resource in unique.values() if released.is_produced(resource)]
 
 
-def for_delivery(connection: sa.Connection, gateway: Gateway, run: register.Run) -> list[codec.Resource]:
+def for_delivery(connection: sa.Connection, run: register.Run) -> list[codec.Resource]:
     """What the record system should have of an encounter, in the order in which the resources refer to one another."""
     results_of = earlier(connection, run.encounter)
     provenances = [
@@ -68,9 +67,12 @@ def for_delivery(connection: sa.Connection, gateway: Gateway, run: register.Run)
     ]
     unique = {bundle.reference(resource): resource for resource in (*results_of, *provenances)}
     ordered = sorted(unique.values(), key=lambda resource: _DELIVERY_ORDER.index(resource["resourceType"]))
-    device = resources.read(connection, *gateway.device.split("/"))
-    assert device is not None
-    return [device.resource, *ordered]
+    authors = {str(name) for resource in ordered for path in _AUTHORS for name in values.at(resource, path)}
+    devices = [resources.read(connection, *name.split("/")) for name in sorted(authors) if name.startswith("Device/")]
+    return [*(device.resource for device in devices if device is not None), *ordered]
+
+
+_AUTHORS = ("author.reference", "agent.who.reference")
 
 
 _DELIVERY_ORDER = ("Condition", "DetectedIssue", "Claim", "Composition", "Provenance")
@@ -79,19 +81,21 @@ _DELIVERY_ORDER = ("Condition", "DetectedIssue", "Claim", "Composition", "Proven
 def store(unit: database.Unit, gateway: Gateway, run: register.Run, made: list[codec.Resource]) -> None:
     """Put what is new, leave what says the same, take back earlier drafts that are not said any more.
 
+    `made` are the results with the Device that is their author.
+
     Raises Superseded when a newer run has been started meanwhile: what it writes must not be overwritten.
     """
     turns.take(unit, run.encounter)
     if register.is_superseded(unit.connection, run) or register.get(unit.connection, run.id).status == "cancelled":
         raise Superseded
     versions: list[resources.Stored] = []
-    kept = {bundle.reference(resource) for resource in made}
+    kept = {bundle.reference(resource) for resource in made}  # their author among them
     for resource in earlier(unit.connection, run.encounter):
         if bundle.reference(resource) not in kept:
             withdrawn = _withdrawn(resource)
             if withdrawn is not None:
                 versions.append(resources.put(unit, withdrawn))
-    for resource in (gateway.device_resource, *made):
+    for resource in made:
         versions.append(resources.put(unit, _with_first_times(unit.connection, resource)))
     audit.wrote(unit, gateway.device, versions)
 
@@ -147,35 +151,3 @@ def outputs(made: list[codec.Resource]) -> dict[str, tuple[str, ...]]:
             kind = "summary"
         found[kind] = (*found.get(kind, ()), bundle.reference(resource))
     return found
-
-
-def notes(
-    documented: consultation.Consultation,
-    note: results.Note,
-    coding: results.Coding,
-    checked: results.SafetyCheck,
-    billing: results.Billing | None,
-) -> tuple[str, ...]:
-    """What the Task tells in words: the check's three states, what the gate and the rules refused, what is missing."""
-    told = [checked.covered, *checked.gaps]
-    if checked.status == "none":
-        told.append("Verordnungsprüfung: kein Hinweis gefunden.")
-    refused = (*note.rejected, *coding.rejected, *(billing.refused if billing else ()))
-    told += [f"Nicht übernommen ({item.stage}): {item.proposal} – {item.reason}" for item in refused]
-    if billing is None:
-        told.append(_why_no_claim(documented))
-    else:
-        if billing.assumed:
-            told.append(f"Versicherungsart nicht übermittelt: Abrechnung nach {billing.schedule} angenommen.")
-        told += list(billing.missing)
-    return tuple(told)
-
-
-def _why_no_claim(documented: consultation.Consultation) -> str:
-    if documented.encounter.setting == "hospital":
-        return "Stationärer Kontakt: kein Abrechnungsvorschlag nach EBM oder GOÄ."
-    if documented.day is None:
-        return "Der Behandlungstag ist nicht übermittelt: kein Abrechnungsvorschlag."
-    if documented.encounter.insurance is None:
-        return "Versicherungsart nicht übermittelt: kein Abrechnungsvorschlag."
-    return "Keine dokumentierte Leistung: kein Abrechnungsvorschlag."

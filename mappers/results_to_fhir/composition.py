@@ -97,10 +97,14 @@ def _section(section: results.Section, statements: tuple[results.Statement, ...]
 
 def _items(tag: str, statements: Iterable[results.Statement]) -> str:
     return "".join(
-        f'<{tag}{_element_id(statement)} class="{statement.polarity}" title="{_sources(statement)}">'
+        f'<{tag}{_element_id(statement)} class="{_classes(statement)}" title="{_sources(statement)}">'
         f"{html.escape(statement.text, quote=False)}</{tag}>"
         for statement in statements
     )
+
+
+def _classes(statement: results.Statement) -> str:
+    return f"{statement.polarity} added" if statement.is_added else statement.polarity
 
 
 def _element_id(statement: results.Statement) -> str:
@@ -111,7 +115,8 @@ def _element_id(statement: results.Statement) -> str:
 def _sources(statement: results.Statement) -> str:
     numbers = sorted({evidence.segment for evidence in statement.evidence if evidence.segment is not None})
     if numbers:
-        return f"Segment {', '.join(str(number) for number in numbers)}"
+        by_rules = "; ergänzt vom Regelwerk" if statement.is_added else ""
+        return f"Segment {', '.join(str(number) for number in numbers)}{by_rules}"
     return "Akte" if statement.evidence else "Hinweis"
 
 

@@ -33,7 +33,9 @@ from fhir_gateway.search import includes, pages, parameters, query, values
 from mappers import fhir_names
 from mappers.results_to_fhir import released
 from pipeline import flow
+from pipeline.engines import options
 from pipeline.evaluation import cases
+from pipeline.grounding import faults
 from profiles import base
 from terminology import tables
 
@@ -99,6 +101,10 @@ def keys() -> dict[str, FieldInfo]:
     """Every key of the settings as `section.key`; of a section whose tables have names as `section.tables.NAME.key`."""
     found: dict[str, FieldInfo] = {}
     for section, outer in settings.Settings.model_fields.items():
+        if section == "models":
+            for model in (options.Llama, options.OpenAI):
+                found |= {f"models.{model.__name__.upper()}.{key}": field for key, field in model.model_fields.items()}
+            continue
         for name, field in _section(outer.annotation).model_fields.items():
             found[f"{section}.{name}"] = field
             inner = _named_tables(field.annotation)
@@ -116,6 +122,8 @@ def _named_tables(annotation: Any) -> type[BaseModel] | None:
 
 def _type(annotation: Any) -> str:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _type(arguments[0])
     if origin in (typing.Union, types.UnionType):
         return _type(next(argument for argument in arguments if argument is not type(None)))
     if origin is typing.Literal:
@@ -139,7 +147,7 @@ def _default(field: FieldInfo) -> str:
 
 def documented_keys() -> dict[str, tuple[str, str, str]]:
     rows = re.findall(
-        r"^\| `([a-z0-9]+\.[a-z_]+(?:\.NAME\.[a-z_]+)?)` \| (.+?) \| (.+?) \| (.+?) \|$",
+        r"^\| `([a-z0-9]+\.(?:LLAMA\.|OPENAI\.)?[a-z0-9_]+(?:\.NAME\.[a-z_]+)?)` \| (.+?) \| (.+?) \| (.+?) \|$",
         (ROOT / "docs" / "configuration.md").read_text("utf-8"),
         re.MULTILINE,
     )
@@ -244,6 +252,7 @@ def test_every_command_exists(page: Path) -> None:
             command = command.commands[words.pop(0)]
         options = {name: parameter for parameter in command.params for name in parameter.opts if name.startswith("-")}
         arguments = sum(1 for parameter in command.params if not any(o.startswith("-") for o in parameter.opts))
+        takes_many = any(parameter.nargs == -1 for parameter in command.params)
         while words:
             word = words.pop(0)
             if word.startswith("-"):
@@ -254,7 +263,7 @@ def test_every_command_exists(page: Path) -> None:
                     words.pop(0)
             else:
                 arguments -= 1
-                assert arguments >= 0, f"{word} is one argument too many"
+                assert takes_many or arguments >= 0, f"{word} is one argument too many"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=of_page)
@@ -308,6 +317,11 @@ def test_our_own_names_are_explained() -> None:
 def test_every_stage_is_explained() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
     assert [stage for stage in flow.STAGES if f"| `{stage}` |" not in text] == []
+
+
+def test_every_check_of_the_gate_is_explained() -> None:
+    (told,) = tables_below(ROOT / "docs" / "models.md", "The gate")
+    assert told == [[f"`{fault.check}`", fault.harm, fault.reason] for fault in faults.CHECKS.values()]
 
 
 def test_every_dependency_has_its_reason() -> None:

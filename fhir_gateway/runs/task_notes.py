@@ -1,0 +1,90 @@
+"""What the Task of a run tells in words: the check's three states, what was refused, what is missing, who must look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipeline import consultation, results
+
+#: How bad a refused statement would have been in the chart.
+_HARMS: dict[results.Harm, str] = {"critical": "kritisch", "major": "schwer", "minor": "leicht"}
+_STAGES = {
+    "scribe": "Notiz",
+    "summarise": "Zusammenfassung",
+    "code": "Kodierung",
+    "check": "Verordnungsprüfung",
+    "bill": "Abrechnung",
+}
+#: What happened to a question to a model.
+_OUTCOMES = {
+    "unavailable": "nicht erreichbar",
+    "timeout": "keine Antwort in der Zeit",
+    "disabled": "abgeschaltet",
+    "refused": "Anfrage nicht möglich",
+    "invalid": "Antwort nicht nach dem Schema",
+    "truncated": "Antwort abgeschnitten",
+    "loop": "Antwort wiederholt sich",
+    "empty": "Antwort leer",
+    "ungrounded": "Antwort nicht belegt",
+}
+
+
+def of(
+    documented: consultation.Consultation,
+    note: results.Note,
+    summary: results.PatientSummary,
+    coding: results.Coding,
+    checked: results.SafetyCheck,
+    billing: results.Billing | None,
+) -> tuple[str, ...]:
+    """German sentences, the most important first."""
+    works = {"scribe": note.work, "summarise": summary.work, "code": coding.work, "check": checked.work}
+    if billing is not None:
+        works["bill"] = billing.work
+    told = [sentence for stage, work in works.items() for sentence in _of_work(stage, work)]
+    told += [checked.covered, *checked.gaps]
+    if checked.status == "none":
+        told.append("Verordnungsprüfung: kein Hinweis gefunden.")
+    added = sum(statement.is_added for statement in note.statements)
+    if added:
+        count = "1 Aussage" if added == 1 else f"{added} Aussagen"
+        told.append(f"Vom Regelwerk ergänzt, weil das Modell es ausgelassen hat: {count}.")
+    refused = (*note.rejected, *summary.rejected, *coding.rejected, *checked.rejected)
+    told += [_refused(item) for item in (*refused, *(billing.refused if billing else ()))]
+    if billing is None:
+        told.append(_why_no_claim(documented))
+    else:
+        if billing.assumed:
+            told.append(f"Versicherungsart nicht übermittelt: Abrechnung nach {billing.schedule} angenommen.")
+        told += list(billing.missing)
+    return tuple(told)
+
+
+def _of_work(stage: str, work: results.Work) -> Iterator[str]:
+    """Who must look: nobody's model answered, or an answer was brought to its end by force."""
+    if work.needs_human:
+        why = "; ".join(
+            f"{attempt.model}: {_OUTCOMES.get(attempt.outcome, attempt.outcome)}" for attempt in work.attempts
+        )
+        yield (
+            f"Bitte prüfen: Kein Modell hat für die {_STAGES[stage]} eine brauchbare Antwort gegeben ({why}). "
+            "Das Ergebnis stammt vom Regelwerk."
+        )
+    used = next((attempt for attempt in work.attempts if attempt.outcome == "used"), None)
+    if used is not None and used.is_closed:
+        yield f"Bitte prüfen: Die Antwort des Modells für die {_STAGES[stage]} wurde gekürzt."
+
+
+def _refused(item: results.Rejected) -> str:
+    grade = f", {_HARMS[item.harm]}" if item.harm else ""
+    return f"Nicht übernommen ({item.stage}{grade}): {item.proposal} – {item.reason}"
+
+
+def _why_no_claim(documented: consultation.Consultation) -> str:
+    if documented.encounter.setting == "hospital":
+        return "Stationärer Kontakt: kein Abrechnungsvorschlag nach EBM oder GOÄ."
+    if documented.day is None:
+        return "Der Behandlungstag ist nicht übermittelt: kein Abrechnungsvorschlag."
+    if documented.encounter.insurance is None:
+        return "Versicherungsart nicht übermittelt: kein Abrechnungsvorschlag."
+    return "Keine dokumentierte Leistung: kein Abrechnungsvorschlag."
