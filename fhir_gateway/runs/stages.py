@@ -287,7 +287,7 @@ async def _write_back(gateway: Gateway, run: register.Run) -> Written:
     await gateway.database.write(lambda unit: write_back.store(unit, gateway, run, [author, *made]))
     scribe.forget()
     unread = tuple(f"Nicht gelesen: {reason}" for reason in transcript.unread)
-    told = task_notes.of(gathered.consultation, note, summary, coding, checked, billed.billing)
+    told = task_notes.of(gathered.consultation, transcript, note, summary, coding, checked, billed.billing)
     return Written(outputs=write_back.outputs(made), notes=(*unread, *told))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pipeline import consultation, results
+from pipeline import consultation, results, segments
+from pipeline.grounding import omissions
 
 #: How bad a refused statement would have been in the chart.
 _HARMS: dict[results.Harm, str] = {"critical": "kritisch", "major": "schwer", "minor": "leicht"}
@@ -31,6 +32,7 @@ _OUTCOMES = {
 
 def of(
     documented: consultation.Consultation,
+    transcript: segments.Transcript,
     note: results.Note,
     summary: results.PatientSummary,
     coding: results.Coding,
@@ -42,6 +44,7 @@ def of(
     if billing is not None:
         works["bill"] = billing.work
     told = [sentence for stage, work in works.items() for sentence in _of_work(stage, work)]
+    told += [_left_out(fact) for fact in omissions.uncarried(note, transcript) if not fact.is_denied_warning]
     told += [checked.covered, *checked.gaps]
     if checked.status == "none":
         told.append("Verordnungsprüfung: kein Hinweis gefunden.")
@@ -58,6 +61,10 @@ def of(
             told.append(f"Versicherungsart nicht übermittelt: Abrechnung nach {billing.schedule} angenommen.")
         told += list(billing.missing)
     return tuple(told)
+
+
+def _left_out(fact: omissions.Critical) -> str:
+    return f"Bitte prüfen: Gesagt, aber in keiner Aussage der Notiz: {fact.label} (Abschnitt {fact.segment} des Gesprächs)."
 
 
 def _of_work(stage: str, work: results.Work) -> Iterator[str]:

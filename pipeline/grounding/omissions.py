@@ -21,6 +21,12 @@ class Critical(Clinical):
     kind: critical.Kind
     segment: int
     label: str
+    is_denied: bool = False
+
+    @property
+    def is_denied_warning(self) -> bool:
+        """Whether it is a red flag that was said not to be there: no harm comes of leaving that out."""
+        return self.kind == "red_flag" and self.is_denied
 
 
 def missing(
@@ -101,7 +107,8 @@ def _critical(number: int, fact: critical.Fact) -> Critical:
     analyte = labs.analytes().get(fact.about)
     about = analyte.name if analyte else {critical.PRESSURE: "Blutdruck", "": "irgendeine"}.get(fact.about, fact.about)
     value = _VALUES.get(fact.value, f" {fact.value.replace('.', ',')}")
-    return Critical(kind=fact.kind, segment=number, label=f"{_LABELS[fact.kind]}: {about}{value}")
+    label = f"{_LABELS[fact.kind]}: {about}{value}"
+    return Critical(kind=fact.kind, segment=number, label=label, is_denied=fact.value == "no")
 
 
 # What was said, segment by segment.

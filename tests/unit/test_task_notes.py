@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 
 from fhir_gateway.runs import task_notes
-from pipeline import consultation, results
+from pipeline import consultation, results, segments
 from pipeline.engines import base
 
 KINDS: tuple[base.Kind, ...] = get_args(base.Kind)
@@ -25,6 +25,7 @@ BILLING = results.Billing(schedule="EBM", assumed=False, day=dt.date(2026, 5, 12
 def of(**parts: Any) -> tuple[str, ...]:
     everything: dict[str, Any] = {
         "documented": PRACTICE,
+        "transcript": segments.Transcript(segments=()),
         "note": NOTE,
         "summary": SUMMARY,
         "coding": CODING,
@@ -166,6 +167,20 @@ def test_all_refusals_are_told_in_the_order_of_the_stages() -> None:
     )
     refused = [sentence for sentence in told if sentence.startswith("Nicht übernommen")]
     assert [sentence.split("von ")[1].split(" ")[0] for sentence in refused] == list(GERMAN)
+
+
+def test_what_was_said_and_stands_nowhere_is_told() -> None:
+    said = ("Atemnot?", "Nein, keine Atemnot.", "Ich verordne Ihnen Sertralin fünfzig Milligramm.")
+    heard = segments.Transcript(
+        segments=tuple(
+            segments.Segment(number=at, source="d", speaker=speaker, text=text, start=0, end=len(text))
+            for at, (speaker, text) in enumerate(zip(("doctor", "patient", "doctor"), said, strict=True), start=1)
+        )
+    )
+    told = [sentence for sentence in of(transcript=heard) if "in keiner Aussage der Notiz" in sentence]
+    assert told and all(sentence.startswith("Bitte prüfen: Gesagt, ") for sentence in told)
+    assert any("Medikament: Sertralin (Abschnitt 3 des Gesprächs)" in sentence for sentence in told)
+    assert not any("Warnzeichen" in sentence for sentence in told)
 
 
 @pytest.mark.parametrize(

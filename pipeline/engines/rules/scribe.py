@@ -119,7 +119,7 @@ def _of_utterance(
         section = phase.section(utterance.speaker, part, found, turn=utterance.evidence[-1].segment)
         if doctor and _CONDITION.match(part) and (section != "A" or _SAFETY_NET.search(part)):
             section = "P"
-        if doctor and not found.values and vocabulary.is_procedural(part):
+        if doctor and not (found.values or found.drugs) and vocabulary.is_procedural(part):
             continue
         worded = neutral.telegram(neutral.wording(part, doctor=doctor))
         if _is_orphan(worded, found):
