@@ -9,23 +9,12 @@ from typing import Literal
 
 from pipeline import consultation, facts, results
 from terminology.drugs import catalogue as drugs
-from terminology.drugs import doses, rules
+from terminology.drugs import doses, orders, rules
 from terminology.german import polarity, sentences
 
 Status = Literal["prescribed", "continued", "stopped"]
 
-_STOPPED = re.compile(
-    r"\b(?:abgesetzt|absetzen|setzen .{0,40}\bab|lassen .{0,40}\bweg|weglassen|weg damit|pausier\w*|streichen|gestrichen|"
-    r"nicht mehr(?! als)|stopp\w*|beenden)\b",
-    re.IGNORECASE,
-)
 _GOES_ON = re.compile(r"\b(?:weiter\w*|wie bisher|bleibt|bleiben|unverändert|fortf\w*|beibehalten)\b", re.IGNORECASE)
-#: "nicht" that says how a drug is taken, not that it is not.
-_HOW = re.compile(
-    r"\bnicht (?:auf|über|länger|mehr als|öfter|häufiger|nüchtern|vergessen|auslassen|kauen|zerkauen|zusammen|selbst|abrupt|plötzlich|einfach|ohne|"
-    r"unter|vor|nach|gleichzeitig|mit|im|beim|höher|täglich)\b",
-    re.IGNORECASE,
-)
 _INSTEAD_OF = re.compile(r"\b(?:statt|anstatt|anstelle(?: von)?)\s*(?:dem|der|des|das|den)?\s*$", re.IGNORECASE)
 _TOPICAL = re.compile(
     r"\b(?:gel|emulgel|salbe|creme|lotion|pflaster|nasenspray|nasentropfen|augentropfen|ohrentropfen|augensalbe|spray|inhal\w*|hub|hübe|sprühst\w*|lutsch\w*|"
@@ -122,19 +111,19 @@ def _status(statement: results.Statement, mention: drugs.Mention, words: str) ->
         return "continued" if _GOES_ON.search(statement.text) else "prescribed"
     is_told = _TAKEN.search(words) is not None and not _ALLERGY.search(statement.text)
     if statement.section == "S" and statement.polarity in ("affirmed", "uncertain") and is_told:
-        return "stopped" if _STOPPED.search(words) else "continued"
+        return "stopped" if orders.stops(words) else "continued"
     return None
 
 
 def _is_stopped(statement: results.Statement, mention: drugs.Mention, words: str) -> bool:
-    if _INSTEAD_OF.search(statement.text[: mention.start]) or _STOPPED.search(words):
+    if _INSTEAD_OF.search(statement.text[: mention.start]) or orders.stops(words):
         return True
     if statement.text.startswith("Verneint:") or statement.text.endswith(": nein."):
         return True
     clause = next(
         (s.text for s in sentences.clauses(statement.text) if s.start <= mention.start < s.end), statement.text
     )
-    return polarity.is_negated(_HOW.sub(" ", clause))
+    return polarity.is_negated(orders.without_manner(clause))
 
 
 def _is_topical(mention: drugs.Mention, text: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from pipeline import facts, results
 from terminology import labs, tables
 from terminology.drugs import catalogue as drugs
-from terminology.drugs import doses, rules
+from terminology.drugs import doses, orders, rules
 from terminology.german import numbers, polarity, sentences, vocabulary
 from terminology.icd10gm import catalogue as icd10gm
 
@@ -223,18 +223,8 @@ def _allergies(text: str, whole: results.Polarity | None) -> Iterator[Fact]:
                 yield Fact("reaction", hit.row["concept"], "yes")
 
 
-_OFF_WORDS = re.compile(
-    r"\b(?:abgesetzt|absetzen|setzen .{0,40}\bab|lassen .{0,40}\bweg|weglassen|weg|pausier\w*|gestrichen|streichen|"
-    r"stopp\w*|beenden|nicht mehr(?! als)|ausgegangen|leer)\b",
-    re.IGNORECASE,
-)
+_USED_UP = re.compile(r"\b(?:weg|ausgegangen|leer)\b", re.IGNORECASE)
 _INSTEAD_OF = re.compile(r"\b(?:statt|anstatt|anstelle(?: von)?)\s*(?:de[mrsn]|das)?\s*$", re.IGNORECASE)
-#: "nicht" that says how a drug is taken, not that it is not.
-_HOW = re.compile(
-    r"\b(?:nicht|nie|kein\w*) (?:\w+ )?(?:auf|über|länger|mehr als|öfter|nüchtern|vergessen|auslassen|ausgelassen|"
-    r"kauen|zusammen|eigenmächtig|selbst|vor|nach|gleichzeitig|mit)\b",
-    re.IGNORECASE,
-)
 _CONDITION = re.compile(r"^(?:und |aber |also )*(?:wenn|falls|sollten?|sobald)\b", re.IGNORECASE)
 _STRENGTH = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mg|µg|mcg|g|ml|%|IE|Einheiten|Hub|Hübe|Tropfen|Sprühst[oö]ße?)(?![\w/])")
 #: A number right behind the name is the strength, if it counts nothing else: "ASS 100", "Ramipril fünf".
@@ -263,9 +253,9 @@ def _medication(text: str, whole: results.Polarity | None) -> Iterator[Fact]:
 
 
 def _taking(before: str, clause: str, words: str, whole: results.Polarity | None) -> str:
-    if whole == "negated" or _INSTEAD_OF.search(before) or _OFF_WORDS.search(words):
+    if whole == "negated" or _INSTEAD_OF.search(before) or orders.stops(words) or _USED_UP.search(words):
         return "no"
-    return _manner(_HOW.sub(" ", clause), whole)
+    return _manner(orders.without_manner(clause), whole)
 
 
 def _doses(name: str, behind: str, words: str) -> Iterator[Fact]:

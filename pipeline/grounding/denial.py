@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pipeline import results
 from pipeline.grounding import findings, reading
+from terminology.drugs import orders
 from terminology.german import concepts
 
 _HEADED = re.compile(r"^(?:verneint|keine angaben? zu)\b:?", re.IGNORECASE)
@@ -106,6 +107,8 @@ def _clauses(text: str) -> tuple[_Clause, ...]:
             if clause.standing == "asked":
                 continue
             places = [(match.start(), match[0]) for match in reading.WORD.finditer(clause.text) if _claims(match[0])]
+            if orders.stops(clause.text):  # held against what was said of the drug by `drugs`
+                continue
             denied = (word for start, word in places if (is_topic and is_denied) or clause.at(start) == "negated")
             found.append(_Clause(tuple(word for _start, word in places), tuple(denied)))
     return tuple(found)

@@ -6,21 +6,12 @@ import functools
 import re
 
 from pipeline import results
-from pipeline.grounding import reading
-from terminology.drugs import catalogue
-from terminology.german import concepts, lemmas
+from pipeline.grounding import findings, reading
+from terminology.drugs import catalogue, orders
+from terminology.german import concepts, lemmas, polarity, sentences
 
 _PARTS = re.compile(r"[,;:]\s|[.!?]\s|\bund\b|\bdafür\b|\bstattdessen\b", re.IGNORECASE)
-_STOPS = re.compile(
-    r"\babsetz\w*|\babgesetzt|\bsetz\w*\b.*\bab\b|\blass\w*\b.*\bweg\b|\bweglass\w*|\bweggelassen|\bpausier\w*|\bstopp\w*|\bgestrichen|"
-    r"\bstreichen|\bbeenden|\bbeendet|\bnicht mehr\b|\bkein\w*\b|\bstatt\b|\banstatt\b|\babzusetzen",
-    re.IGNORECASE,
-)
-
-#: An advice not to stop: "nicht eigenmächtig absetzen".
-_GOES_ON = re.compile(
-    r"\bnicht\s+(?:\w+\s+){0,3}(?:absetzen|weglassen|pausieren|stoppen|beenden)\b|\bnicht mehr als\b", re.IGNORECASE
-)
+_INSTEAD = re.compile(r"\b(?:statt|anstatt)\b", re.IGNORECASE)
 
 
 def fault(statement: results.Statement, said: reading.Said) -> str | None:
@@ -30,37 +21,44 @@ def fault(statement: results.Statement, said: reading.Said) -> str | None:
         return None
     if claimed - _names(said.text):
         return "drug"
-    return "negation" if statement.section == "P" and _is_turned(statement.text, said.text) else None
+    return "negation" if _is_turned(statement, said.text) else None
 
 
-def _is_turned(text: str, told: str) -> bool:
-    """Whether one of several drugs is stopped in the statement and was not, or was stopped and is not in the statement:
-    "das Ibuprofen absetzen und Paracetamol nehmen".
+def _is_turned(statement: results.Statement, told: str) -> bool:
+    """Whether a drug is not taken in the statement and was said to be, or the other way round: "das Ibuprofen absetzen
+    und Paracetamol nehmen".
     """
     given = _orders(told)
-    if len({names for names, _stopped in given}) < 2:
-        return False
-    for names, is_stopped in _orders(text):
-        same = {stopped for others, stopped in given if set(others) & set(names)}
-        if same and is_stopped not in same:
+    is_whole = statement.polarity in ("negated", "historical")
+    for names, is_off in _orders(statement.text):
+        same = {off for others, off in given if set(others) & set(names)}
+        if same and is_off not in same and not (is_whole and True in same):
             return True
     return False
 
 
 @functools.lru_cache(maxsize=4096)
 def _orders(text: str) -> tuple[tuple[tuple[str, ...], bool], ...]:
-    """The drugs of a text, each with whether the part that names it, or what follows up to the next drug, stops it."""
-    parts: list[str] = []
-    for part in _PARTS.split(text):
-        if parts and not mentions(part):
-            parts[-1] = f"{parts[-1]}, {part}"
-        else:
-            parts.append(part)
-    return tuple(
-        (mention.names, _STOPS.search(_GOES_ON.sub(" ", part)) is not None)
-        for part in parts
-        for mention in mentions(part)
-    )
+    """The drugs of a text, each with whether it is not taken: the part that names it, or what follows up to the next
+    drug of the sentence, stops it, or its clause denies it.
+    """
+    found: list[tuple[tuple[str, ...], bool]] = []
+    for sentence in sentences.split(text):
+        parts: list[str] = []
+        for part in _PARTS.split(sentence.text):
+            if parts and not mentions(part):
+                parts[-1] = f"{parts[-1]}, {part}"
+            else:
+                parts.append(part)
+        found += [(mention.names, _is_off(part, mention)) for part in parts for mention in mentions(part)]
+    return tuple(found)
+
+
+def _is_off(part: str, mention: catalogue.Mention) -> bool:
+    if orders.stops(part) or _INSTEAD.search(part):
+        return True
+    clause = next((s.text for s in sentences.clauses(part) if s.start <= mention.start < s.end), part)
+    return not findings.is_not_borne(clause) and polarity.is_negated(orders.without_manner(clause))
 
 
 @functools.lru_cache(maxsize=8192)

@@ -11,6 +11,7 @@ from typing import Literal
 from pipeline import segments
 from pipeline.grounding import quotes
 from terminology import tables
+from terminology.drugs import catalogue, orders
 from terminology.german import concepts, lemmas, polarity, sentences
 
 #: How something stands in a clause. `open` is a question that was answered with neither yes nor no.
@@ -264,11 +265,16 @@ def _negations(pieces: list[str]) -> list[tuple[int, int] | None]:
 
 @functools.lru_cache(maxsize=8192)
 def negation(clause: str) -> tuple[int, int] | None:
-    """Where a clause negates, as (start, end): "kein" and "ohne" what follows them, "nicht" and "nie" all of it."""
+    """Where a clause negates, as (start, end): "kein" and "ohne" what follows them, "nicht" and "nie" all of it; a
+    "nicht" that says how a drug is taken, that alone: "Ibuprofen nicht nüchtern".
+    """
     if _EXCLUDED.search(clause):
         return 0, len(clause)
     if not polarity.is_negated(clause):
         return None
+    manner = orders.manner(clause)
+    if manner is not None and catalogue.find(clause) and not polarity.is_negated(orders.without_manner(clause)):
+        return manner
     match = _FORWARD.search(clause)
     if match is None or polarity.is_negated(clause[: match.start()]):
         return 0, len(clause)

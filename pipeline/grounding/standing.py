@@ -7,6 +7,7 @@ import re
 
 from pipeline import results
 from pipeline.grounding import drugs, findings, reading
+from terminology.drugs import orders
 from terminology.german import concepts, polarity, sentences
 
 _SAYS_NO = re.compile(r"\b(?:nein|nee|nö|na|noi|nä|kaum|keinerlei)\b", re.IGNORECASE)
@@ -69,7 +70,8 @@ def _claims(text: str) -> tuple[tuple[str, bool], ...]:
     found: list[tuple[str, bool]] = []
     all_denied = text.lower().startswith("verneint")
     places = [(term.start, term.text) for term in findings.terms(text)]
-    places += [(mention.start, mention.text) for mention in drugs.mentions(text)]
+    if not orders.stops(text):
+        places += [(mention.start, mention.text) for mention in drugs.mentions(text)]
     for begin, clause in _clauses(text) if places else ():
         denied = reading.negation(clause)
         for start, word in places:

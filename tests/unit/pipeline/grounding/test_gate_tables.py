@@ -12,9 +12,12 @@ SPEAKERS: dict[str, segments.Speaker] = {"P": "patient", "D": "doctor", "R": "re
 
 
 def rows(name: str) -> list[dict[str, str]]:
-    """The rows of a table beside this file."""
-    with Path(__file__).with_name(name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter="|"))
+    """The rows of the tables in the folder of this name."""
+    found: list[dict[str, str]] = []
+    for path in sorted((Path(__file__).parent / name).glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            found += csv.DictReader(file, delimiter="|")
+    return found
 
 
 def talk(said: str) -> segments.Transcript:
@@ -43,7 +46,7 @@ def statement(row: dict[str, str], transcript: segments.Transcript) -> results.S
     )
 
 
-@pytest.mark.parametrize("row", rows("refused.csv"), ids=lambda row: f"{row['check']}: {row['statement']}")
+@pytest.mark.parametrize("row", rows("refused"), ids=lambda row: f"{row['check']}: {row['statement']}")
 def test_what_was_changed_is_refused(row: dict[str, str]) -> None:
     heard = talk(row["said"])
     fault = gate.fault(statement(row, heard), heard)
@@ -51,18 +54,18 @@ def test_what_was_changed_is_refused(row: dict[str, str]) -> None:
     assert fault == faults.CHECKS[row["check"]]
 
 
-@pytest.mark.parametrize("row", rows("carried.csv"), ids=lambda row: row["statement"])
+@pytest.mark.parametrize("row", rows("carried"), ids=lambda row: row["statement"])
 def test_what_was_reworded_passes(row: dict[str, str]) -> None:
     heard = talk(row["said"])
     assert gate.fault(statement(row, heard), heard) is None
 
 
 def test_every_check_of_one_statement_is_tried() -> None:
-    tried = {row["check"] for row in rows("refused.csv")}
+    tried = {row["check"] for row in rows("refused")}
     elsewhere = {"length", "characters", "evidence", "quote", "repeated", "contradiction", "specificity", "service"}
     assert set(faults.CHECKS) - tried <= elsewhere
 
 
 def test_the_tables_are_as_large_as_they_claim() -> None:
-    assert len(rows("refused.csv")) >= 120
-    assert len(rows("carried.csv")) >= 80
+    assert len(rows("refused")) >= 120
+    assert len(rows("carried")) >= 80
