@@ -196,12 +196,16 @@ def show_run(run: str, config: Config = None, data: Data = None) -> None:
 @runs.command("replay")
 def replay_run(
     run: Annotated[str | None, typer.Argument(help="Id of the run; with --shadow default: the newest.")] = None,
-    from_stage: Annotated[str, typer.Option("--from", help="First stage that is done again.")] = "gather",
+    from_stage: Annotated[
+        str | None, typer.Option("--from", help="First stage that is done again. Default: gather.")
+    ] = None,
     shadow: Annotated[
         bool, typer.Option("--shadow", help="Write nothing: show what would be different with --model.")
     ] = False,
     model: Annotated[str, typer.Option("--model", help="With --shadow: a model of the configuration, or rules.")] = "",
-    limit: Annotated[int, typer.Option("--limit", min=1, help="With --shadow: how many runs.")] = 10,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="With --shadow: how many of the newest runs. Default: 10.")
+    ] = None,
     config: Config = None,
     data: Data = None,
 ) -> None:
@@ -210,14 +214,20 @@ def replay_run(
     if shadow:
         from fhir_gateway.runs import shadow as shadows
 
-        for told in shadows.texts(found, run, model, limit):
+        if from_stage is not None or (run is not None and limit is not None):
+            raise errors.ConfigurationError("--from does not belong to --shadow, and --limit not to one run.")
+
+        for told in shadows.texts(found, run, model, limit or _SHADOWED):
             typer.echo(told)
         return
     from fhir_gateway.runs import inspection
 
-    if run is None or model:
-        raise errors.ConfigurationError("Name the run to replay. --model belongs to --shadow.")
-    typer.echo(inspection.replay(found, run, from_stage))
+    if run is None or model or limit is not None:
+        raise errors.ConfigurationError("Name the run to replay. --model and --limit belong to --shadow.")
+    typer.echo(inspection.replay(found, run, from_stage or "gather"))
+
+
+_SHADOWED = 10  # runs
 
 
 @messages.command("list")

@@ -253,6 +253,8 @@ class Settings(BaseSettings):
     @pydantic.model_validator(mode="after")
     def _stages_have_their_models(self) -> Settings:
         """A chain ends in the rules engine, which never fails, and names only models that there are."""
+        if options.RULES in self.models:
+            raise ValueError(f"the name {options.RULES!r} is the rules engine's: give [models.{options.RULES}] another")
         for stage in options.Stages.model_fields:
             *models, last = getattr(self.stages, stage) or ("",)
             if last != options.RULES:
@@ -260,6 +262,8 @@ class Settings(BaseSettings):
             unknown = [name for name in models if name not in self.models]
             if unknown:
                 raise ValueError(f"stages.{stage} names {unknown[0]!r}, but there is no [models.{unknown[0]}]")
+            if len(set(models)) < len(models):
+                raise ValueError(f"stages.{stage} names a model twice")
         return self
 
     @property
@@ -295,12 +299,26 @@ def load(path: Path | None = None, **overrides: Any) -> Settings:
                 update={"server": Server.model_validate({**settings.server.model_dump(), **given})}
             )
     except pydantic.ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
         name = path.name if path else "the configuration"
-        raise errors.ConfigurationError(f"In {name}, {where}: {first['msg']}.") from None
+        raise errors.ConfigurationError(f"In {name}{_fault(error)}.") from None
     _refuse_open_door(settings)
     return settings
+
+
+def _fault(error: pydantic.ValidationError) -> str:
+    """The first fault, after its place in the file."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    section, *rest = [str(part) for part in first["loc"]] or [""]
+    if section == "models" and len(rest) > 1:  # behind the name stands which engine was tried
+        rest.pop(1)
+    if first["type"] == "union_tag_not_found":
+        said = "engine is missing: llama or openai"
+    elif first["type"] == "union_tag_invalid":
+        said = "engine must be llama or openai"
+    else:
+        said = first["msg"].removeprefix("Value error, ")
+    where = ".".join((section, *rest))
+    return f", {where}: {said}" if where else f": {said}"
 
 
 def _refuse_unknown_environment() -> None:

@@ -40,6 +40,8 @@ RESULT_NAMESPACE: Final = "FHIR-GATEWAY"  # the same as the namespace of an HL7 
 RUN_IDS: Final = f"{BASE}/NamingSystem/run"
 SUPPORTING_INFO_CODES: Final = f"{BASE}/CodeSystem/claim-supporting-info"
 OUTPUT_CODES: Final = f"{BASE}/CodeSystem/task-output"
+CHECK_CODES: Final = f"{BASE}/CodeSystem/grounding-check"
+HARM_CODES: Final = f"{BASE}/CodeSystem/harm"
 DEVICE_VERSIONS: Final = f"{BASE}/CodeSystem/device-version"
 
 DOCUMENT_ENCOUNTER: Final = "document-encounter"

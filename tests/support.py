@@ -182,7 +182,8 @@ class Gateway:
 
     def outputs(self, task: Json) -> list[Json]:
         """The resources that a Task names as its results."""
-        return [self.get(output["valueReference"]["reference"]) for output in task.get("output", [])]
+        found = [output["valueReference"] for output in task.get("output", []) if "valueReference" in output]
+        return [self.get(result["reference"]) for result in found]
 
     def rows(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         """What the SQLite file holds, read beside the process."""

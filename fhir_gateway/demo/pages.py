@@ -29,7 +29,13 @@ STAGES: Final = {
     "deliver": "An die Praxissoftware",
 }
 
-_REFUSED_BY: Final = {"scribe": "Notiz (Belegprüfung)", "code": "Kodierung", "bill": "Abrechnung"}
+_REFUSED_BY: Final = {
+    "scribe": "Notiz (Belegprüfung)",
+    "summarise": "Zusammenfassung",
+    "code": "Kodierung",
+    "check": "Verordnungsprüfung",
+    "bill": "Abrechnung",
+}
 _POLARITIES: Final = {
     "negated": "verneint",
     "uncertain": "unsicher",
@@ -148,6 +154,12 @@ class Pages:
             text = Text(statement.text)
             basis = self._basis(statement.basis)
             self.console.print(text.append(f" {basis}", style="dim") if basis else text)
+
+    def review(self, notes: tuple[str, ...]) -> None:
+        """What a person must look at, where there is anything."""
+        if notes:
+            heading(self.console, "Bitte prüfen")
+            self._lines(tuple(note.removeprefix("Bitte prüfen: ") for note in notes))
 
     def refused(self, refusals: Iterable[reading.Refusal]) -> None:
         """What the gate and the rules did not let through, by who refused it."""

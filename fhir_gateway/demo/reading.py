@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -23,7 +23,8 @@ SEVERITIES: Final = ("kontraindiziert", "hoch", "mittel", "gering")
 _SEVERITY_CODES: Final = {"high": "hoch", "moderate": "mittel", "low": "gering"}
 
 _SUBJECT = re.compile(rf"(?P<drugs>.*) \((?P<severity>{'|'.join(SEVERITIES)})\)")
-_REFUSED = re.compile(r"Nicht übernommen \((?P<stage>\w+)\): (?P<proposal>.*) – (?P<reason>.*)", re.DOTALL)
+_REFUSED = "Nicht übernommen: "
+_REVIEW = ("Bitte prüfen: ", "Vom Regelwerk ergänzt")
 _CHECKED = "Verordnungsprüfung: "
 _NO_FINDING = "kein Hinweis gefunden."
 _NO_CLAIM = "Abrechnungsvorschlag"
@@ -109,8 +110,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The Task's notes, sorted: what the check covered and could not, what was refused, and the rest."""
+    """The Task's notes and refusals, sorted: what a person must look at, what the check covered and could not, what was
+    refused, and the rest.
+    """
 
+    review: tuple[str, ...]
     checked: tuple[str, ...]
     gaps: tuple[str, ...]
     refusals: tuple[Refusal, ...]
@@ -236,17 +240,25 @@ def told(answers: record_system.Answers) -> Told:
     """The Task's notes by what they are about. A gap is what the DetectedIssue "not checked" says too."""
     notes = [note["text"] for note in answers.task.get("note", [])]
     not_checked = " ".join(issue["detail"] for issue in answers.output("warning") if is_not_checked(issue))
-    matched = {note: _REFUSED.fullmatch(note) for note in notes}
-    plain = [note for note in notes if not matched[note]]
-    rest = [note for note in plain if not note.startswith(_CHECKED)]
-    covered = [note.removeprefix(_CHECKED) for note in plain if note not in rest]
+    covered = [note.removeprefix(_CHECKED) for note in notes if note.startswith(_CHECKED)]
+    review = tuple(note for note in notes if note.startswith(_REVIEW))
+    rest = [note for note in notes if not note.startswith((_CHECKED, _REFUSED, *_REVIEW))]
     gaps = tuple(note for note in rest if note in not_checked)
     return Told(
+        review=review,
         checked=tuple(_capitalised(text) for text in covered if text != _NO_FINDING),
         gaps=gaps,
-        refusals=tuple(Refusal(m["stage"], m["proposal"], m["reason"]) for m in matched.values() if m),
+        refusals=tuple(_refusals(answers.task)),
         billing=tuple(note for note in rest if note not in gaps),
     )
+
+
+def _refusals(task: Json) -> Iterator[Refusal]:
+    for output in task.get("output", []):
+        codes = {coding["system"]: coding["code"] for coding in output["type"]["coding"]}
+        if codes[fhir_names.OUTPUT_CODES] == "refused":
+            proposal, _dash, reason = output["valueString"].rpartition(" – ")
+            yield Refusal(codes[fhir_names.STAGE_CODES], proposal, reason)
 
 
 def reason_for_no_claim(answers: record_system.Answers) -> str | None:

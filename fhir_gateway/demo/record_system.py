@@ -100,6 +100,8 @@ class RecordSystem:
         task = versions[-1]
         outputs: dict[str, list[Json]] = {}
         for output in task.get("output", []):
+            if "valueReference" not in output:
+                continue
             kind = output["type"]["coding"][0]["code"]
             outputs.setdefault(kind, []).append(self.read(output["valueReference"]["reference"]))
         authors = [author["reference"] for note in outputs.get("note", []) for author in note.get("author", [])]

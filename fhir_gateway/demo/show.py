@@ -158,6 +158,7 @@ def _print(console: Console, answers: record_system.Answers, keep: bool) -> None
     paper.billing(claim, told.billing)
     for summary in answers.output("summary"):
         paper.summary(reading.sections(summary, provenances))
+    paper.review(told.review)
     paper.refused(told.refusals)
     paper.times(reading.stage_ends(answers.versions), answers.own_seconds)
     paper.addresses(keep)

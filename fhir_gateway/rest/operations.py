@@ -52,7 +52,7 @@ def process_status(connection: sa.Connection, ask: Ask) -> Answer:
         raise outcomes.Refused(422, outcomes.Issue("processing", run.reason or "The run failed.", "Encounter"))
     task = resources.present(connection, "Task", run.id)
     assert task is not None
-    outputs = [output["valueReference"]["reference"] for output in task.resource.get("output", [])]
+    outputs = [str(name) for name in values.at(task.resource, "output.valueReference.reference")]
     manifest = {
         "transactionTime": resources.instant(run.updated),
         "request": f"{ask.base}/Encounter/{run.encounter}/$process",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import cast, get_args
 
+import sqlalchemy as sa
 from dbos import DBOSClient
 
 from fhir_gateway import app, errors, settings
-from fhir_gateway.runs import register, trigger
+from fhir_gateway.runs import register, stages, trigger
 from fhir_gateway.store import database, resources
-from pipeline import flow
+from pipeline import flow, results
 
 
 def lines(config: settings.Settings, state: str | None, limit: int) -> list[str]:
@@ -26,10 +27,11 @@ def lines(config: settings.Settings, state: str | None, limit: int) -> list[str]
 
 
 def text(config: settings.Settings, run_id: str) -> str:
-    """A run with its stages."""
+    """A run with its stages, and what became of each question to a model."""
     with app.opened(config) as store:
         run = store.read_now(lambda connection: register.get(connection, run_id))
         timings = store.read_now(lambda connection: register.timings(connection, run_id))
+        asked = store.read_now(lambda connection: {stage: _asked(connection, run_id, stage) for stage in timings})
     told = [
         f"run        {run.id}",
         f"state      {run.status}",
@@ -40,8 +42,28 @@ def text(config: settings.Settings, run_id: str) -> str:
     ]
     if run.reason:
         told.append(f"reason     {run.reason}")
-    told += [f"  {stage:<10} {micros / 1000:9.1f} ms  {engine}" for stage, (micros, engine) in timings.items()]
+    for stage, (micros, engine) in timings.items():
+        told.append(f"  {stage:<10} {micros / 1000:9.1f} ms  {engine}")
+        told += [f"    {_of_attempt(attempt)}" for attempt in asked[stage]]
     return "\n".join(told)
+
+
+def _asked(connection: sa.Connection, run_id: str, stage: flow.Stage) -> tuple[results.Attempt, ...]:
+    body = register.output(connection, run_id, stage)
+    return () if body is None else stages.read_work(stage, body).attempts
+
+
+def _of_attempt(attempt: results.Attempt) -> str:
+    """One line: model, outcome, how it was decoded, tokens, and why it was of no use."""
+    parts = (
+        attempt.model,
+        f"{attempt.outcome}{' (second question)' if attempt.is_second else ''}",
+        *([attempt.mode] if attempt.mode else ()),
+        f"{attempt.tokens} tokens",
+        f"{attempt.wall_seconds:.1f} s",
+        *([attempt.text] if attempt.text else ()),
+    )
+    return "  ".join(parts)
 
 
 def replay(config: settings.Settings, run_id: str, from_stage: str) -> str:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from fhir_gateway import errors, ids
 from fhir_gateway.store import codec, database, resources, schema, statements
 from mappers.results_to_fhir import task
-from pipeline import flow
+from pipeline import flow, results
 
 State = Literal["waiting", "queued", "running", "completed", "failed", "cancelled"]
 
@@ -44,10 +44,14 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a finished run shows on its Task: references by kind, and German sentences."""
+    """What a finished run shows on its Task: references by kind, German sentences, what was refused, and the stages
+    whose models were asked in vain.
+    """
 
     outputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    refused: tuple[results.Rejected, ...] = ()
+    unserved: tuple[str, ...] = ()
 
 
 def create(
@@ -195,7 +199,7 @@ def output(connection: sa.Connection, run_id: str, stage: flow.Stage) -> bytes |
     return None if body is None else bytes(body)
 
 
-def timings(connection: sa.Connection, run_id: str) -> dict[str, tuple[int, str]]:
+def timings(connection: sa.Connection, run_id: str) -> dict[flow.Stage, tuple[int, str]]:
     """Microseconds and engine of each finished stage, in the order of the flow."""
     rows = connection.execute(
         sa.select(_output.c.stage, _output.c.micros, _output.c.engine).where(_output.c.run == run_id)
@@ -251,6 +255,8 @@ def _write_task(unit: database.Unit, run: Run, patient: str | None, outcome: Out
                 reason=run.reason,
                 outputs=outcome.outputs,
                 notes=outcome.notes,
+                refused=outcome.refused,
+                unserved=outcome.unserved,
             )
         ),
     )

@@ -56,6 +56,8 @@ class Written(clinical.Clinical):
 
     outputs: dict[str, tuple[str, ...]]
     notes: tuple[str, ...]
+    refused: tuple[results.Rejected, ...] = ()
+    unserved: tuple[str, ...] = ()
 
 
 Result = clinical.Clinical
@@ -251,15 +253,14 @@ async def _write_back(gateway: Gateway, run: register.Run) -> Written:
     checked = await _load(gateway, run, "check", results.SafetyCheck)
     billed = await _load(gateway, run, "bill", Billed)
     earlier = await gateway.database.read(lambda connection: write_back.earlier(connection, run.encounter))
-    author = gateway.author(
-        {
-            "scribe": note.work,
-            "summarise": summary.work,
-            "code": coding.work,
-            "check": checked.work,
-            "bill": billed.billing.work if billed.billing else results.Work(),
-        }
-    )
+    works = {
+        "scribe": note.work,
+        "summarise": summary.work,
+        "code": coding.work,
+        "check": checked.work,
+        "bill": billed.billing.work if billed.billing else results.Work(),
+    }
+    author = gateway.author(works)
     surroundings = links.Links(
         run=run.id,
         encounter=f"Encounter/{run.encounter}",
@@ -288,7 +289,12 @@ async def _write_back(gateway: Gateway, run: register.Run) -> Written:
     scribe.forget()
     unread = tuple(f"Nicht gelesen: {reason}" for reason in transcript.unread)
     told = task_notes.of(gathered.consultation, transcript, note, summary, coding, checked, billed.billing)
-    return Written(outputs=write_back.outputs(made), notes=(*unread, *told))
+    return Written(
+        outputs=write_back.outputs(made),
+        notes=(*unread, *told),
+        refused=task_notes.refused(note, summary, coding, checked, billed.billing),
+        unserved=tuple(stage for stage, work in works.items() if work.needs_human),
+    )
 
 
 async def _deliver(gateway: Gateway, run: register.Run) -> Written:
@@ -340,6 +346,21 @@ async def do(gateway: Gateway, run: register.Run, stage: flow.Stage) -> tuple[Re
     return result, int((hands.seconds + decoding) * 1_000_000)
 
 
+def read_work(stage: flow.Stage, body: bytes) -> results.Work:
+    """Which models were asked for the stored result of a stage."""
+    kind = _SERVED_RESULTS.get(stage)
+    return results.Work() if kind is None else _work_of(kind.model_validate_json(body))
+
+
+_SERVED_RESULTS: dict[flow.Stage, type[Result]] = {
+    "scribe": results.Note,
+    "summarise": results.PatientSummary,
+    "code": results.Coding,
+    "check": results.SafetyCheck,
+    "bill": Billed,
+}
+
+
 def _work_of(result: Result) -> results.Work:
     """Which models were asked for a result."""
     if isinstance(result, Billed):
@@ -360,7 +381,7 @@ def finish(
     if register.get(unit.connection, run.id).status == "cancelled":
         return
     if stage == "deliver" and isinstance(result, Written):
-        outcome = register.Outcome(result.outputs, result.notes)
+        outcome = register.Outcome(result.outputs, result.notes, result.refused, result.unserved)
         register.change(unit, run.id, status="completed", stage=stage, outcome=outcome)
         unit.after_commit.append(gateway.metrics.runs.labels("completed").inc)
     else:

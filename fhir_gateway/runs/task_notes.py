@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator
 
 from pipeline import consultation, results, segments
@@ -52,8 +53,9 @@ def of(
     if added:
         count = "1 Aussage" if added == 1 else f"{added} Aussagen"
         told.append(f"Vom Regelwerk ergänzt, weil das Modell es ausgelassen hat: {count}.")
-    refused = (*note.rejected, *summary.rejected, *coding.rejected, *checked.rejected)
-    told += [_refused(item) for item in (*refused, *(billing.refused if billing else ()))]
+    fallen = refused(note, summary, coding, checked, billing)
+    if fallen:
+        told.append(_count(fallen))
     if billing is None:
         told.append(_why_no_claim(documented))
     else:
@@ -63,8 +65,29 @@ def of(
     return tuple(told)
 
 
+def refused(
+    note: results.Note,
+    summary: results.PatientSummary,
+    coding: results.Coding,
+    checked: results.SafetyCheck,
+    billing: results.Billing | None,
+) -> tuple[results.Rejected, ...]:
+    """What did not hold, in the order of the stages; what a model proposed twice stands there once."""
+    fallen = (*note.rejected, *summary.rejected, *coding.rejected, *checked.rejected)
+    fallen = (*fallen, *(billing.refused if billing else ()))
+    return tuple({(item.stage, item.proposal, item.reason): item for item in fallen}.values())
+
+
+def _count(fallen: tuple[results.Rejected, ...]) -> str:
+    graded = collections.Counter(_HARMS[item.harm] for item in fallen if item.harm)
+    detail = ", ".join(f"{graded[word]} {word}" for word in _HARMS.values() if graded[word])
+    count = "1 Vorschlag" if len(fallen) == 1 else f"{len(fallen)} Vorschläge"
+    return f"Nicht übernommen: {count}{f' ({detail})' if detail else ''}. Jeder steht mit seinem Grund in output."
+
+
 def _left_out(fact: omissions.Critical) -> str:
-    return f"Bitte prüfen: Gesagt, aber in keiner Aussage der Notiz: {fact.label} (Abschnitt {fact.segment} des Gesprächs)."
+    where = f"Abschnitt {fact.segment} des Gesprächs"
+    return f"Bitte prüfen: Gesagt, aber in keiner Aussage der Notiz: {fact.label} ({where})."
 
 
 def _of_work(stage: str, work: results.Work) -> Iterator[str]:
@@ -80,11 +103,6 @@ def _of_work(stage: str, work: results.Work) -> Iterator[str]:
     used = next((attempt for attempt in work.attempts if attempt.outcome == "used"), None)
     if used is not None and used.is_closed:
         yield f"Bitte prüfen: Die Antwort des Modells für die {_STAGES[stage]} wurde gekürzt."
-
-
-def _refused(item: results.Rejected) -> str:
-    grade = f", {_HARMS[item.harm]}" if item.harm else ""
-    return f"Nicht übernommen ({item.stage}{grade}): {item.proposal} – {item.reason}"
 
 
 def _why_no_claim(documented: consultation.Consultation) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 
 from mappers import fhir_names
 from mappers.results_to_fhir import links
+from pipeline import results
 
 #: Task.status of each state of a run.
 STATUS: Final = {
@@ -22,7 +23,9 @@ STATUS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a Task tells of a run. References are Type/id, times FHIR instants; `notes` are German sentences."""
+    """What a Task tells of a run. References are Type/id, times FHIR instants; `notes` are German sentences, `refused`
+    the proposals that did not hold, `unserved` the stages whose models were asked in vain.
+    """
 
     id: str
     encounter: str
@@ -36,10 +39,13 @@ class Run:
     reason: str | None = None
     outputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: Iterable[str] = ()
+    refused: Iterable[results.Rejected] = ()
+    unserved: Iterable[str] = ()
 
 
 def build(run: Run) -> links.Json:
     """The Task of a run."""
+    outputs = [*_references(run.outputs), *map(_unserved, run.unserved), *map(_refused, run.refused)]
     return {
         "resourceType": "Task",
         "id": run.id,
@@ -60,7 +66,7 @@ def build(run: Run) -> links.Json:
             if run.sources
             else {}
         ),
-        **({"output": _outputs(run.outputs)} if any(run.outputs.values()) else {}),
+        **({"output": outputs} if outputs else {}),
     }  # fmt: skip
 
 
@@ -68,7 +74,7 @@ def _stage(stage: str) -> links.Json:
     return links.concept(links.coding(fhir_names.STAGE_CODES, stage), text=stage)
 
 
-def _outputs(outputs: Mapping[str, tuple[str, ...]]) -> list[links.Json]:
+def _references(outputs: Mapping[str, tuple[str, ...]]) -> list[links.Json]:
     return [
         {
             "type": links.concept(links.coding(fhir_names.OUTPUT_CODES, kind)),
@@ -77,3 +83,19 @@ def _outputs(outputs: Mapping[str, tuple[str, ...]]) -> list[links.Json]:
         for kind, references in outputs.items()
         for reference in references
     ]
+
+
+def _unserved(stage: str) -> links.Json:
+    """A stage that a person must look at: no model gave an answer of use."""
+    kind = links.coding(fhir_names.OUTPUT_CODES, "needs-human")
+    return {"type": links.concept(kind, links.coding(fhir_names.STAGE_CODES, stage)), "valueCode": stage}
+
+
+def _refused(item: results.Rejected) -> links.Json:
+    """A proposal that did not hold, by its stage, the check that it failed and the harm that it would have done."""
+    codes = [links.coding(fhir_names.OUTPUT_CODES, "refused"), links.coding(fhir_names.STAGE_CODES, item.stage)]
+    if item.check is not None:
+        codes.append(links.coding(fhir_names.CHECK_CODES, item.check))
+    if item.harm is not None:
+        codes.append(links.coding(fhir_names.HARM_CODES, item.harm))
+    return {"type": links.concept(*codes), "valueString": f"{item.proposal} – {item.reason}"}

@@ -87,7 +87,7 @@ def answers_of(resources: list[dict[str, Any]], *, without: str = "") -> record_
     outputs: dict[str, list[dict[str, Any]]] = {}
     for output in task["output"]:
         kind = output["type"]["coding"][0]["code"]
-        if kind != without:
+        if kind != without and "valueReference" in output:
             outputs.setdefault(kind, []).append(by_reference[output["valueReference"]["reference"]])
     return record_system.Answers("", (), task, (task,), outputs, None, {})
 

@@ -82,7 +82,7 @@ def assert_written_once(gateway: Gateway, encounter: str) -> None:
     assert sorted(stage for (stage,) in stages) == sorted(flow.STAGES)
     (task,) = gateway.tasks(f"Encounter/{encounter}")
     assert task["status"] == "completed"
-    named = {output["valueReference"]["reference"] for output in task["output"]}
+    named = {output["valueReference"]["reference"] for output in task["output"] if "valueReference" in output}
     written = gateway.rows(
         "SELECT DISTINCT v.type, v.id, v.version FROM resource_version v JOIN index_reference i ON i.rk = v.rk"
         " WHERE i.parameter IN (?, ?, ?) AND i.target_id = ?",

@@ -134,6 +134,22 @@ def told(task: Json) -> str:
     return json.dumps(task, ensure_ascii=False, default=str)
 
 
+def kinds(output: Json) -> list[str]:
+    """The codes of an output: its kind, its stage, the check and the harm."""
+    return [coding["code"] for coding in output["type"]["coding"]]
+
+
+def refused(task: Json) -> list[tuple[str, str | None, str]]:
+    """The stage, the harm and the text of each proposal that the Task tells as refused."""
+    found = []
+    for output in task["output"]:
+        kind, stage, *rest = [*kinds(output), None]
+        if kind == "refused":
+            harm = next((code for code in rest if code in ("critical", "major", "minor")), None)
+            found.append((str(stage), harm, output["valueString"].rpartition(" – ")[0]))
+    return found
+
+
 def content(resources: list[Json]) -> list[str]:
     """What results say, without ids, times and authors."""
     found = []
@@ -157,7 +173,9 @@ def test_a_liar_gets_nothing_into_the_chart(served: Served, by_rules: list[Json]
     codes = {r["code"]["coding"][0]["code"] for r in by_rules if r["resourceType"] == "Condition"}
     assert {r["code"]["coding"][0]["code"] for r in written if r["resourceType"] == "Condition"} == codes
     assert "Bitte prüfen: Kein Modell hat für die Notiz" in told(task)
-    assert "Nicht übernommen (scribe, kritisch): Bekannte Allergie gegen Penicillin." in told(task)
+    assert ("scribe", "critical", "Bekannte Allergie gegen Penicillin.") in set(refused(task))
+    unserved = [output["valueCode"] for output in task["output"] if "needs-human" in kinds(output)]
+    assert {"scribe", "code"} <= set(unserved)
 
 
 def test_a_grounded_note_is_the_model_s_and_says_so(served: Served) -> None:
@@ -232,6 +250,18 @@ def test_a_shadow_tells_what_would_be_different_and_writes_nothing(served: Serve
     assert served.gateway.rows("SELECT count(*) FROM resource_version WHERE type <> 'AuditEvent'") == before
     unknown = support.command("runs", "replay", "--shadow", "--model", "gibtsnicht", *arguments)
     assert unknown.returncode == 2 and "boese" in unknown.stderr
+    for unread in (("--shadow", "--from", "scribe"), ("--shadow", "--limit", "2"), ("--limit", "2")):
+        refused = support.command("runs", "replay", run, *unread, *arguments)
+        assert refused.returncode == 2 and "--limit" in refused.stderr
+
+
+def test_a_run_shows_what_became_of_each_question(served: Served) -> None:
+    task, _outputs = served.document(says.text("Gerne!"))
+    shown = support.command("runs", "show", task["id"], "--config", served.gateway.config, "--data", served.gateway.data)
+    assert shown.returncode == 0, shown.stderr
+    lines = [line for line in shown.stdout.splitlines() if line.startswith("    boese")]
+    assert lines and all("  invalid" in line and " tokens  " in line for line in lines)
+    assert any("(second question)" in line for line in lines)
 
 
 def test_check_models_tells_of_the_server(served: Served) -> None:

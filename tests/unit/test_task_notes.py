@@ -133,40 +133,35 @@ def test_what_the_rules_added_is_counted() -> None:
     assert not any("ergänzt" in sentence for sentence in of())
 
 
-@pytest.mark.parametrize(
-    "harm, word", [("critical", "kritisch"), ("major", "schwer"), ("minor", "leicht"), (None, None)]
-)
-def test_a_refusal_tells_how_bad_it_would_have_been(harm: results.Harm | None, word: str | None) -> None:
-    fell = results.Rejected(
-        stage="scribe", proposal="Ibuprofen 600.", reason="Ein Medikament steht nicht im Beleg.", harm=harm
-    )
-    (told,) = [
-        sentence for sentence in of(note=NOTE.model_copy(update={"rejected": (fell,)})) if "Ibuprofen" in sentence
+def fell(stage: str, text: str = "Ibuprofen 600.", harm: results.Harm | None = None) -> results.Rejected:
+    return results.Rejected(stage=stage, proposal=text, reason="Ein Medikament steht nicht im Beleg.", harm=harm)
+
+
+def test_refusals_are_counted_by_how_bad_they_would_have_been() -> None:
+    def told(*fallen: results.Rejected) -> list[str]:
+        sentences = of(note=NOTE.model_copy(update={"rejected": fallen}))
+        return [sentence for sentence in sentences if sentence.startswith("Nicht übernommen")]
+
+    assert told() == []
+    assert told(fell("scribe")) == ["Nicht übernommen: 1 Vorschlag. Jeder steht mit seinem Grund in output."]
+    assert told(fell("scribe", harm="minor"), fell("scribe", "Fieber.", "critical"), fell("scribe", "Husten.")) == [
+        "Nicht übernommen: 3 Vorschläge (1 kritisch, 1 leicht). Jeder steht mit seinem Grund in output."
     ]
-    assert told.startswith("Nicht übernommen (") and told.endswith(
-        "Ibuprofen 600. – Ein Medikament steht nicht im Beleg."
-    )
-    assert (f", {word})" in told) is (word is not None)
-    assert not any(other in told for other in ("critical", "major", "minor", "None"))
 
 
 def test_every_harm_has_its_word() -> None:
     assert set(get_args(results.Harm)) == task_notes._HARMS.keys()
 
 
-def test_all_refusals_are_told_in_the_order_of_the_stages() -> None:
-    def fell(stage: str) -> tuple[results.Rejected, ...]:
-        return (results.Rejected(stage=stage, proposal=f"von {stage}", reason="Grund."),)
-
-    told = of(
-        note=NOTE.model_copy(update={"rejected": fell("scribe")}),
-        summary=SUMMARY.model_copy(update={"rejected": fell("summarise")}),
-        coding=CODING.model_copy(update={"rejected": fell("code")}),
-        checked=CHECK.model_copy(update={"rejected": fell("check")}),
-        billing=BILLING.model_copy(update={"refused": fell("bill")}),
+def test_refusals_stand_in_the_order_of_the_stages_and_each_once() -> None:
+    refused = task_notes.refused(
+        NOTE.model_copy(update={"rejected": (fell("scribe"), fell("scribe"))}),
+        SUMMARY.model_copy(update={"rejected": (fell("summarise"),)}),
+        CODING.model_copy(update={"rejected": (fell("code"),)}),
+        CHECK.model_copy(update={"rejected": (fell("check"),)}),
+        BILLING.model_copy(update={"refused": (fell("bill"),)}),
     )
-    refused = [sentence for sentence in told if sentence.startswith("Nicht übernommen")]
-    assert [sentence.split("von ")[1].split(" ")[0] for sentence in refused] == list(GERMAN)
+    assert [item.stage for item in refused] == list(GERMAN)
 
 
 def test_what_was_said_and_stands_nowhere_is_told() -> None:
