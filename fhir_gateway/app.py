@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 import fhir_gateway
 from fhir_gateway import errors, lock, logs, metrics, settings
@@ -36,8 +37,9 @@ from fhir_gateway.subscriptions import delivery, matching
 from mappers.results_to_fhir import device
 from mappers.v2_to_fhir import rules, sites
 from pipeline import consultation, documenting, prompts, rehearsal, results
-from pipeline.engines import base, memory_fit, models, slots
+from pipeline.engines import base, memory_fit, models, options, slots
 from pipeline.engines import rules as rules_engine
+from pipeline.engines.openai import wire
 from profiles import package, validation
 
 ENGINE_NAME = "fhir-gateway"
@@ -75,8 +77,16 @@ class Gateway:
         return f"Device/{self.device_resource['id']}"
 
     def author(self, works: Mapping[str, results.Work]) -> codec.Resource:
-        """The Device that authors a run's results: the gateway, with each model and prompt that had a part in them."""
-        used = {stage: work.model for stage, work in works.items() if work.model}
+        """The Device that authors a run's results: the gateway, with each model and prompt that had a part in them.
+
+        A model's version ends with how it was decoded: only `single` gives the same text to the bit again.
+        """
+        used = {
+            stage: f"{attempt.model} {attempt.mode}"
+            for stage, work in works.items()
+            for attempt in work.attempts
+            if attempt.outcome == "used"
+        }
         if not used:
             return self.device_resource
         named = {f"model-{stage}": model for stage, model in used.items()}
@@ -223,6 +233,12 @@ def check(config: settings.Settings) -> None:
         _server_tls(listener)
     for destination in config.hl7v2.destinations.values():
         tls.client_context(destination.ca, destination.certificate, destination.key)
+    for name, model in config.models.items():
+        if isinstance(model, options.OpenAI):
+            try:
+                asyncio.run(wire.Wire(model).close())
+            except base.NotUsable as error:
+                raise errors.ConfigurationError(f"models.{name}: {error}") from None
 
 
 def _sites(folder: Path | None) -> sites.Sites:
@@ -335,8 +351,15 @@ class _Application(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.endpoint is not None and scope["type"] == "http" and router.is_below(scope["path"]):
             await self.endpoint(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await super().__call__(scope, receive, functools.partial(self._tell, send))
         else:
             await super().__call__(scope, receive, send)
+
+    async def _tell(self, send: Send, message: Message) -> None:
+        """To uvicorn how the start went, without the traceback of a failure that the process says as one sentence."""
+        has_sentence = message["type"] == "lifespan.startup.failed" and hasattr(self.state, "failure")
+        await send({"type": message["type"]} if has_sentence else message)
 
 
 def build(config: settings.Settings) -> FastAPI:

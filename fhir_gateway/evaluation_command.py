@@ -83,6 +83,8 @@ def measure(wanted: Wanted, console: Console) -> int:
     given = read_cases(wanted.cases)
     plan = _plan(wanted)
     judge = _judge(wanted.judge, config.models)
+    if judge is not None and "scribe" not in plan.stages:
+        raise errors.ConfigurationError("--judge is asked about notes alone: name the stage scribe too.")
     path = wanted.out or Path(f"evaluation-{dt.datetime.now().astimezone().date()}.jsonl")
     header = provenance.header(
         plan,
@@ -130,7 +132,7 @@ def _run(measurement: running.Measurement) -> None:
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task("starting", total=measurement.size)
 
-        def heard(task: recording.Task, _is_new: bool) -> None:
+        def heard(task: recording.Task) -> None:
             progress.update(bar, advance=1, description=f"{task.model}  {task.stage}  {task.concurrency} at once")
 
         measurement.progress = heard
@@ -142,7 +144,16 @@ def _candidate(name: str, model: options.Model) -> running.Candidate:
         alone = models.configured({name: model}, options.Stages(scribe=(name, options.RULES))).loaded[name]
         return alone.engine, alone.seconds
 
-    return running.Candidate(name, load)
+    return running.Candidate(name, load, _private(name, model))
+
+
+def _private(name: str, model: options.Model) -> dict[str, str]:
+    """The files and the address of a model's section with the keys that name them; whole paths before file names."""
+    given = {key: value for key in ("file", "ca", "key_file") if isinstance(value := getattr(model, key, None), Path)}
+    told = {str(path): key for key, path in given.items()} | {path.name: key for key, path in given.items()}
+    if isinstance(model, options.OpenAI):
+        told[model.url] = "url"
+    return {private: f"models.{name}.{key}" for private, key in told.items()}
 
 
 def _judge(name: str | None, configured: Mapping[str, options.Model]) -> tuple[str, options.Model] | None:
@@ -214,18 +225,38 @@ def show(compared: comparison.Comparison, console: Console) -> None:
         ]
         shown.add_row(Text(f"  {figure.title}{'' if level is None else f', {level} at once'}"), *cells)
     console.print(shown)
+    _show_refusals(compared, console)
     for note in compared.notes:
         console.print(Text(f"\n{note}"), soft_wrap=True)
     _show_verdicts(compared, console)
 
 
+def _show_refusals(compared: comparison.Comparison, console: Console) -> None:
+    """What the gate refused of each stage, by harm and check."""
+    for stage in records.STAGES:
+        found = compared.refusals(stage)
+        if not found:
+            continue
+        columns = [column for column in compared.measured if column.proposed(stage)]
+        shown = Table(box=None, pad_edge=False, header_style="bold")
+        shown.add_column(f"{figures.GROUPS[stage]}: refused of 100 proposals")
+        for column in columns:
+            shown.add_column(Text(column.label), justify="right", overflow="fold")
+        for name in found:
+            harm, _, check = name.partition("/")
+            shown.add_row(Text(f"  {check} ({harm})"), *(f"{column.of_hundred(stage, name):.1f}" for column in columns))
+        console.print("")
+        console.print(shown)
+
+
+_STYLES: dict[comparison.Verdict, str] = {"good": "green", "bad": "bold red", "open": "yellow", "reference": ""}
+
+
 def _show_verdicts(compared: comparison.Comparison, console: Console) -> None:
     for column in compared.columns:
-        if column.model == options.RULES and not column.failures:
+        if column.verdict == "reference" and not column.failures:
             continue
-        verdict = (
-            Text("disqualified", style="bold red") if column.failures else Text("keeps every limit", style="green")
-        )
+        verdict = Text(comparison.VERDICTS[column.verdict], style=_STYLES[column.verdict])
         console.print(Text.assemble(f"\n{column.label}: ", verdict), soft_wrap=True)
         for sentence in column.failures:
             console.print(Text(f"  {sentence}"), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`fhir-gateway check models`: whether the models fit into memory, and whether the servers keep to a schema."""
+"""`fhir-gateway check models`: whether the models can be loaded and fit, and whether the servers keep to a schema."""
 
 from __future__ import annotations
 
@@ -19,12 +19,29 @@ def text(config: settings.Settings) -> tuple[str, bool]:
     servers = {name: model for name, model in config.models.items() if isinstance(model, options.OpenAI)}
     lines = [memory_fit.table(fits)] if fits else []
     good = all(fit.fits for fit in fits)
+    for fit in fits:
+        fault = asyncio.run(_fault(fit))
+        lines += [fault] if fault else []
+        good = good and not fault
     for name, model in servers.items():
         line, has_passed = asyncio.run(_server(name, model))
         lines.append(line)
         good = good and has_passed
     lines += [f"{name} serves no stage." for name in config.models if name not in config.stages.models]
     return "\n".join(lines), good
+
+
+async def _fault(fit: memory_fit.Fit) -> str:
+    """Why a model could not be loaded although it fits, or nothing."""
+    from pipeline.engines.llama import engine, weights
+
+    try:
+        engine.require_extra(fit.name)
+        if fit.needs is not None:  # else its file cannot be read, as the table says
+            await weights.verify(fit.name, fit.options.file, fit.options.sha256)
+    except base.NotUsable as error:
+        return str(error)
+    return ""
 
 
 async def _server(name: str, model: options.OpenAI) -> tuple[str, bool]:

@@ -44,7 +44,7 @@ class Rejected(Clinical):
     """What the gate refused. `proposal` is the refused text, `reason` our own sentence.
 
     `check` is the name of the gate's check that it failed and `harm` how bad it would have been in the chart; both are
-    None for what a catalogue or a rule of a later stage decided against.
+    None for what a catalogue or a rule of a later stage decided against. `polarity` is what a statement claimed.
     """
 
     stage: str
@@ -53,6 +53,7 @@ class Rejected(Clinical):
     evidence: tuple[Evidence, ...] = ()
     check: str | None = None
     harm: Harm | None = None
+    polarity: Polarity | None = None
 
 
 class Attempt(Clinical):

@@ -29,7 +29,9 @@ class _Before:
 
 
 def texts(config: settings.Settings, run_id: str | None, model: str, limit: int) -> Iterator[str]:
-    """One text a run: its id, and what would be added, lost or changed. `model` serves every stage.
+    """One text a run: its id, where the model was of no use, and what would be added, lost or changed.
+
+    `model` serves every stage.
 
     Without `run_id` the newest `limit` completed runs. Raises ConfigurationError for a model that cannot be used.
     """
@@ -49,8 +51,8 @@ def texts(config: settings.Settings, run_id: str | None, model: str, limit: int)
             runner.run(loaded.start())
             for before in found:
                 work = documenting.everything(serving.Setting(loaded), before.gathered.consultation, assumed)
-                changed = difference.difference(before, runner.run(work))
-                yield f"{before.run.id}  Encounter/{before.run.encounter}\n{difference.text(changed)}"
+                after = runner.run(work)
+                yield f"{before.run.id}  Encounter/{before.run.encounter}\n{difference.report(before, after)}"
         except base.NotUsable as error:
             raise errors.ConfigurationError(str(error)) from None
         finally:

@@ -25,14 +25,15 @@ Mode = Literal["single", "batched", "remote"]
 class Failure(Exception):
     """A model gave no usable answer. The text is one English sentence of ours; it never quotes prompt or answer.
 
-    `tokens` counts what was decoded in vain, as far as it is known.
+    `tokens` counts what was decoded in vain, as far as it is known; `thinking_tokens` are among them.
     """
 
-    def __init__(self, kind: Kind, text: str, *, tokens: int = 0) -> None:
+    def __init__(self, kind: Kind, text: str, *, tokens: int = 0, thinking_tokens: int = 0) -> None:
         super().__init__(text)
         self.kind = kind
         self.text = text
         self.tokens = tokens
+        self.thinking_tokens = thinking_tokens
 
 
 class Request(Clinical):
@@ -61,8 +62,8 @@ class Answer(Clinical):
     """A parsed answer that satisfies the schema, and what it cost.
 
     `value` is what JSON holds: objects with string keys, lists, strings, integers, booleans. `is_closed` marks an
-    answer whose budget was spent and that the closing mode ended validly. Times are seconds; `thinking_tokens` are
-    among `tokens` and were stripped.
+    answer whose budget was spent: what was not complete then is left out of `value`. Times are seconds;
+    `thinking_tokens` are among `tokens` and were stripped.
     """
 
     value: Any

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.engines import base
+from pipeline.engines import base, core_dumps
 
 _SECONDS = 60.0
 _MIB = 2**20
@@ -61,6 +61,7 @@ def sizes(file: Path, *, cells: int, sequences: int, batch: int, kv: str) -> Siz
 
 def _main(wanted: dict[str, Any]) -> None:
     """The child: the sizes as JSON, or nothing."""
+    core_dumps.forbid()
     import llama_cpp
 
     said: list[str] = []

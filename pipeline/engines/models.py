@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.engines import base, options, slots
@@ -45,12 +45,17 @@ class Models:
         return tuple(self.loaded[name] for name in self._stages.chain(stage))
 
     async def start(self) -> None:
-        """Make all of them ready, one after the other: each sees the memory that the ones before it have left.
+        """Make all of them ready. Raises base.NotUsable for the first that never can be.
 
-        Raises base.NotUsable for the first that never can be.
+        Servers are asked together. What is loaded here is loaded one after the other: each sees the memory that the
+        ones before it have left.
         """
-        for model in self.loaded.values():
-            await model.engine.start()
+        engines = [model.engine for model in self.loaded.values()]
+        own = [engine for engine in engines if engine.identity.engine == "llama"]
+        others = (engine.start() for engine in engines if engine.identity.engine != "llama")
+        for failure in await asyncio.gather(_in_turn(own), *others, return_exceptions=True):
+            if failure is not None:
+                raise failure
 
     async def close(self) -> None:
         """End all of them."""
@@ -58,6 +63,11 @@ class Models:
         for failure in ended:
             if failure is not None:
                 raise failure
+
+
+async def _in_turn(engines: Sequence[base.Engine]) -> None:
+    for engine in engines:
+        await engine.start()
 
 
 def none() -> Models:

@@ -116,6 +116,7 @@ def _failed(model: models.Loaded, failure: base.Failure, is_second: bool, second
         text=failure.text,
         is_second=is_second,
         tokens=failure.tokens,
+        thinking_tokens=failure.thinking_tokens,
         wall_seconds=seconds,
     )
 

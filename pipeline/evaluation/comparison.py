@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
+from pipeline import results
 from pipeline.engines import options
 from pipeline.evaluation import figures, files, limits, records, shares
+
+Verdict = Literal["good", "bad", "open", "reference"]
+VERDICTS: dict[Verdict, str] = {
+    "good": "keeps every limit",
+    "bad": "disqualified",
+    "open": "not measured",
+    "reference": "reference",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One model of one file. `failures` are the sentences why it is disqualified."""
+    """One model of one file. `readability` is the least reading ease that its file's configuration asks for."""
 
     label: str
     model: str
     about: str
     measured: tuple[records.Record, ...]
     fault: str | None
+    readability: float
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -40,23 +52,42 @@ class Column:
     @property
     def failures(self) -> tuple[str, ...]:
         """Why it is disqualified; empty where it is not."""
-        return (self.fault,) if self.fault else limits.failures(self.value)
+        return (self.fault,) if self.fault else limits.failures(self.bounds, self.value)
+
+    @property
+    def bounds(self) -> tuple[limits.Limit, ...]:
+        """What it is held against."""
+        return limits.of(self.readability)
+
+    @property
+    def verdict(self) -> Verdict:
+        """`open` where the model was asked nothing: nothing can be said of it."""
+        if self.model == options.RULES:
+            return "reference"
+        if self.failures:
+            return "bad"
+        return "good" if shares.asked(self.measured) else "open"
 
     def of_case(self, case: str) -> tuple[records.Record, ...]:
         """The records of one case."""
         return tuple(record for record in self.measured if record.case == case)
 
-    def refused(self) -> dict[str, int]:
-        """How often the gate refused its proposals, by `harm/check`, over all stages."""
+    def refused(self, stage: options.Served) -> dict[str, int]:
+        """How often the gate refused its proposals for a stage, by `harm/check`."""
         counted: Counter[str] = Counter()
         for record in self.measured:
-            counted.update(record.refused)
+            if record.stage == stage:
+                counted.update(record.refused)
         return dict(counted)
 
-    @property
-    def proposed(self) -> int:
-        """How much it wanted to write, over all stages."""
-        return sum(record.proposed for record in self.measured)
+    def proposed(self, stage: options.Served) -> int:
+        """How much it wanted to write for a stage."""
+        return sum(record.proposed for record in self.measured if record.stage == stage)
+
+    def of_hundred(self, stage: options.Served, name: str) -> float:
+        """How many of 100 proposals for a stage the gate refused by one `harm/check`."""
+        proposed = self.proposed(stage)
+        return 100 * self.refused(stage).get(name, 0) / proposed if proposed else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +121,14 @@ class Comparison:
             ]
         return found
 
+    def refusals(self, stage: options.Served) -> list[str]:
+        """Each `harm/check` by which the gate refused something of a stage: worst harm first, then commonest."""
+        counted: Counter[str] = Counter()
+        for column in self.columns:
+            counted.update(column.refused(stage))
+        harms = get_args(results.Harm)
+        return sorted(counted, key=lambda name: (harms.index(name.partition("/")[0]), -counted[name], name))
+
     def best(self, figure: figures.Figure, level: int | None) -> frozenset[str]:
         """The labels of those whose figure is best; nobody where there is no better, or all are equal."""
         values = {c.label: v.value for c in self.columns if (v := c.value(figure, level)) is not None}
@@ -100,16 +139,34 @@ class Comparison:
 
 
 def compare(measured: Sequence[files.Measured]) -> Comparison:
-    """The files side by side. A case counts where all files have it with the same text and gold annotations."""
+    """The files side by side. A case counts where all files have it with the same text and gold annotations.
+
+    Raises files.NotUsable where no case does.
+    """
+    measured = _told_apart(measured)
     shared = [
         case
         for case, digest in measured[0].header.cases.items()
         if all(other.header.cases.get(case) == digest for other in measured)
     ]
+    if not shared:
+        raise files.NotUsable("The files share no case with the same text and gold annotations; compare others.")
     columns = [_column(file, model, _label(file, model, measured), frozenset(shared))
                for file in measured for model in file.models]  # fmt: skip
     columns.sort(key=_rank)
     return Comparison(tuple(measured), tuple(columns), tuple(shared), tuple(_notes(measured, len(shared))))
+
+
+def _told_apart(measured: Sequence[files.Measured]) -> list[files.Measured]:
+    """The files with names of their own: those of one name are counted."""
+    total = Counter(file.name for file in measured)
+    seen: Counter[str] = Counter()
+    named = []
+    for file in measured:
+        seen[file.name] += 1
+        name = f"{file.name} #{seen[file.name]}" if total[file.name] > 1 else file.name
+        named.append(dataclasses.replace(file, name=name))
+    return named
 
 
 def _rank(column: Column) -> tuple[bool, bool, bool, float]:
@@ -128,6 +185,7 @@ def _column(file: files.Measured, model: str, label: str, shared: frozenset[str]
         about="the rules engine" if model == options.RULES else identity,
         measured=tuple(record for record in file.records if record.model == model and record.case in shared),
         fault=candidate.fault if candidate else None,
+        readability=file.header.readability,
     )
 
 
@@ -144,7 +202,7 @@ def _notes(measured: Sequence[files.Measured], shared: int) -> list[str]:
         size = len(file.header.cases) * len(file.header.plan.stages) * file.header.plan.repeat
         size *= len(file.header.plan.concurrency)
         for model in file.models:
-            done = sum(record.model == model for record in file.records)
+            done = sum(record.model == model and record.is_done for record in file.records)
             has_fault = model in file.candidates and file.candidates[model].fault
             if done < size and not has_fault:
                 told.append(f"{file.name}: {model} was measured on {done} of {size} questions; go on by --resume.")

@@ -1,4 +1,7 @@
-"""What another configuration changes for a patient: statements, codes, warnings and fees that came, went or changed."""
+"""What another configuration changes for a patient: statements, codes, warnings and fees that came, went or changed.
+
+Where its models were asked in vain, the rules engine stood in for them: `stood_in` tells so.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Literal, Protocol, TypeVar
 from pipeline import results
 from pipeline.clinical import Clinical
 
-Kind = Literal["statement", "sentence", "code", "warning", "fee"]
+Kind = Literal["statement", "sentence", "code", "warning", "checked", "fee"]
 How = Literal["added", "lost", "changed"]
 
 KINDS: dict[Kind, str] = {
@@ -17,6 +20,7 @@ KINDS: dict[Kind, str] = {
     "sentence": "Summary for the patient",
     "code": "Diagnosis codes",
     "warning": "Prescribing warnings",
+    "checked": "Extent of the check",
     "fee": "Billing items",
 }
 _SIGNS: dict[How, str] = {"added": "+", "lost": "-", "changed": "~"}
@@ -65,13 +69,15 @@ def difference(before: Documented, after: Documented) -> Difference:
 
     A statement is changed where another wording, section or polarity rests on the same segments; a code where certainty
     or side differ or another code of its category stands for the same diagnosis; a warning where severity or advice
-    differ; a fee where quantity, factor or amount differ.
+    differ; the extent of the check where its status, what it covered or its gaps differ; a fee where quantity, factor
+    or amount differ.
     """
     found = (
         _compared("statement", before.note.statements, after.note.statements, _statement, _alike_statements),
         _compared("sentence", before.summary.sentences, after.summary.sentences, _sentence, _alike_sentences),
         _compared("code", before.coding.diagnoses, after.coding.diagnoses, _code, _alike_codes),
         _compared("warning", before.check.warnings, after.check.warnings, _warning, _alike_warnings),
+        _compared("checked", _extent(before.check), _extent(after.check), str, _alike_extents),
         _compared("fee", _items(before.billing), _items(after.billing), _fee, _alike_fees),
     )
     return Difference(
@@ -82,6 +88,32 @@ def difference(before: Documented, after: Documented) -> Difference:
 
 def _items(billing: results.Billing | None) -> tuple[results.BillingItem, ...]:
     return billing.items if billing else ()
+
+
+def _extent(check: results.SafetyCheck) -> tuple[str, ...]:
+    return (f"{check.status}: {check.covered}", *(f"{_GAP}{gap}" for gap in check.gaps))
+
+
+def stood_in(after: Documented) -> tuple[str, ...]:
+    """One sentence for each stage whose models were asked in vain, with the reason of the last answer."""
+    works = {
+        "note": after.note.work,
+        "summary": after.summary.work,
+        "diagnosis codes": after.coding.work,
+        "prescribing check": after.check.work,
+        "billing": after.billing.work if after.billing else results.Work(),
+    }
+    return tuple(
+        f"The rules engine stood in for the model at the {part}: {_why(work.attempts[-1])}"
+        for part, work in works.items()
+        if work.needs_human
+    )
+
+
+def _why(last: results.Attempt) -> str:
+    if last.outcome == "ungrounded":
+        return "the gate refused too much of its answer."
+    return f"{last.text} ({last.outcome})"
 
 
 def _compared(
@@ -123,6 +155,11 @@ def _compared(
 
 def _drop(items: list[Item], item: Item) -> None:
     del items[next(n for n, other in enumerate(items) if other is item)]
+
+
+def report(before: Documented, after: Documented) -> str:
+    """What a person must know of `after`: where the rules engine stood in for its models, and the differences."""
+    return "\n".join((*stood_in(after), text(difference(before, after))))
 
 
 def text(found: Difference) -> str:
@@ -203,6 +240,14 @@ def _alike_warnings(one: results.PrescribingWarning, other: results.PrescribingW
     if set(one.drugs) != set(other.drugs) or one.about != other.about:
         return 0.0
     return 2.0 if one.rule == other.rule else 1.0 if one.kind == other.kind else 0.0
+
+
+_GAP = "not checked: "
+
+
+def _alike_extents(one: str, other: str) -> float:
+    """The one status is like the other whatever they say; of gaps each stands for itself."""
+    return float(not one.startswith(_GAP) and not other.startswith(_GAP))
 
 
 def _fee(item: results.BillingItem) -> str:

@@ -60,7 +60,7 @@ class Writer:
     def __init__(self, path: Path, file: IO[bytes], done: Measured | None) -> None:
         self.path = path
         self._file = file
-        self.done = {record.key for record in done.records} if done else set()
+        self.done = {record.key for record in done.records if record.is_done} if done else set()
         self.candidates = dict(done.candidates) if done else {}
 
     @classmethod
@@ -92,16 +92,26 @@ class Writer:
         return cls(path, file, done)
 
     def write(self, line: Line) -> None:
-        """One line, handed to the operating system before this returns."""
-        self._file.write(line.model_dump_json(exclude_none=True).encode() + b"\n")
-        self._file.flush()
+        """One line, handed to the operating system before this returns. Raises NotUsable where it takes no more."""
+        try:
+            self._file.write(line.model_dump_json(exclude_none=True).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise self._full(error) from None
+
+    def _full(self, error: OSError) -> NotUsable:
+        return NotUsable(
+            f"{self.path} cannot be written on: {error.strerror}; make room and go on with it by --resume."
+        )
 
     def introduce(self, candidate: records.Candidate) -> None:
         """Write who a model is. Raises NotUsable when it is another than the one that the file was begun with."""
         known = self.candidates.get(candidate.name)
+        if known is not None and candidate.identity is None:
+            candidate = candidate.model_copy(update={"identity": known.identity})
         if known == candidate:
             return
-        if known is not None and known.identity is not None and candidate.identity is not None:
+        if known is not None and known.identity not in (None, candidate.identity):
             raise NotUsable(f"{self.path} was begun with another model {candidate.name}; measure into a new file.")
         self.candidates[candidate.name] = candidate
         self.write(candidate)
@@ -109,16 +119,20 @@ class Writer:
     def add(self, made: Iterable[records.Record]) -> None:
         """Write records."""
         for record in made:
-            self.done.add(record.key)
             self.write(record)
+            self.done.add(record.key)
 
     def __enter__(self) -> Writer:
         return self
 
     def __exit__(
-        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        try:
+            self._file.close()  # it tries once more to write what could not be written
+        except OSError as fault:
+            if error is None:
+                raise self._full(fault) from None
 
 
 _PARTS = {

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pipeline import prompts, results, segments
 from pipeline.engines import base, models, shapes
-from pipeline.evaluation import records
+from pipeline.evaluation import checks, records
 from pipeline.stages.by_model import talk
 
 PROMPT = "judge"
@@ -24,18 +24,26 @@ _POLARITIES: dict[results.Polarity, str] = {
     "family": "Familie",
 }
 
+#: Refusals that are not about what the cited words carry.
+_NOT_ASKED = checks.FORM | {"contradiction"}
+
 Verdict = Literal["ja", "nein", "unklar"]
 
 
 async def compare(
     judge: models.Loaded,
-    note: results.Note,
+    own: Iterable[results.Statement],
     refused: Iterable[results.Rejected],
     transcript: segments.Transcript,
 ) -> records.Judgement:
-    """Ask the judge about all that stands in the note and all with a place that the gate refused, and count."""
-    kept = [(_asked(s.text, s.evidence, transcript, s.polarity), True) for s in note.statements]
-    fallen = [(_asked(r.proposal, r.evidence, transcript, None), False) for r in refused]
+    """Ask the judge about the model's own statements and all that the gate refused for want of grounding, and count.
+
+    What cites no segment that there is is left out.
+    """
+    kept = [(_asked(s.text, s.evidence, transcript, s.polarity), True) for s in own]
+    fallen = [
+        (_asked(r.proposal, r.evidence, transcript, r.polarity), False) for r in refused if r.check not in _NOT_ASKED
+    ]
     questions = [(user, is_kept) for user, is_kept in (*kept, *fallen) if user is not None]
     verdicts = await asyncio.gather(*(_verdict(judge, user) for user, _is_kept in questions))
     counted = dict.fromkeys(records.Judgement.model_fields, 0)

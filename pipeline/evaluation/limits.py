@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.evaluation import figures, shares
@@ -39,6 +39,9 @@ class Limit:
         return f"{group}, {figure.title}: {told}; {self.kind} {self.bound} is {verb}. {self.why}"
 
 
+_READABILITY = "readability"
+
+#: The limits, that on the reading ease with the default of `summary.readability`: see `of`.
 LIMITS: tuple[Limit, ...] = (
     Limit("planted", "at most", 0.0, "It stands in the note and nobody said it."),
     Limit("summary-planted", "at most", 0.0, "The patient reads it and nobody said it."),
@@ -47,7 +50,14 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit("omitted", "at most", 0.2, "The rules engine adds them, in words that are not the model's."),
     Limit("recall", "at least", 0.6, "A note that leaves out so much has to be written again."),
-    Limit("readability", "at least", summary.READABLE, "Patients do not understand it."),
+    Limit(
+        "summary-refused-critical", "at most", 0.05, "The gate stops them, and the patient would have believed them."
+    ),
+    Limit(_READABILITY, "at least", summary.READABLE, "Patients do not understand it."),
+    Limit("codes", "at least", 0.6, "Whoever codes after it has to look for the others in the whole catalogue."),
+    Limit("codes-forbidden", "at most", 0.05, "The patient keeps a wrong diagnosis, and the invoice is wrong."),
+    Limit("errors", "at least", 0.8, "A prescribing error that nobody sees reaches the patient."),
+    Limit("items-forbidden", "at most", 0.05, "A fee that was not earned is false billing."),
     Limit("invalid", "at most", 0.05, "Each costs a second try, and the rules engine stands in for two in a row."),
     Limit("loops", "at most", 0.02, "A model that repeats itself once will do so with a patient's text."),
     Limit("truncated", "at most", 0.05, "Its answers do not fit into their bounds."),
@@ -56,10 +66,15 @@ LIMITS: tuple[Limit, ...] = (
 )
 
 
-def failures(value_of: Callable[[figures.Figure], shares.Value | None]) -> tuple[str, ...]:
+def of(readability: float) -> tuple[Limit, ...]:
+    """The limits for a configuration that asks for this reading ease of a summary."""
+    return tuple(replace(limit, number=readability) if limit.figure == _READABILITY else limit for limit in LIMITS)
+
+
+def failures(limits: Iterable[Limit], value_of: Callable[[figures.Figure], shares.Value | None]) -> tuple[str, ...]:
     """A sentence for each limit that is not kept; what was not measured cannot fail. `value_of` gives the figures."""
     found = []
-    for limit in LIMITS:
+    for limit in limits:
         value = value_of(figures.BY_NAME[limit.figure])
         if value is not None and not limit.is_kept(value):
             found.append(limit.sentence(value))

@@ -36,18 +36,19 @@ def _memory() -> int | None:
         return None
 
 
-def children_megabytes() -> int | None:
+def children_megabytes(without: frozenset[int] = frozenset()) -> int | None:
     """The largest resident memory so far (VmHWM) of the child processes together, in MiB; None where there are none.
 
+    The processes with the ids `without` do not count.
     It is read from /proc, so other systems than Linux have no figure, and neither has a model server's own memory.
     Weights that are mapped from the file count as soon as they were touched.
     """
-    peaks = [peak for child in _children() if (peak := _peak_kib(child)) is not None]
+    peaks = [peak for child in children() - without if (peak := _peak_kib(child)) is not None]
     return sum(peaks) // 1024 if peaks else None
 
 
-def _children() -> set[int]:
-    """The processes below this one."""
+def children() -> frozenset[int]:
+    """The ids of the processes below this one."""
     below: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -61,7 +62,7 @@ def _children() -> set[int]:
         new = set(below.get(waiting.pop(), ())) - found
         found |= new
         waiting += new
-    return found
+    return frozenset(found)
 
 
 def _peak_kib(process: int) -> int | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+import statistics
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from pipeline import documenting, results
@@ -36,8 +36,8 @@ def _note(case: cases.Case, made: documenting.Documented) -> Measured:
         "note.planted": _planted(case, own.statements),
         "note.sections": sum(1 for section in due if own.section(section)),
         "note.sections_due": len(due),
-        "note.critical": len(omissions.said(transcript)),
-        "note.omitted": len(omissions.uncarried(own, transcript)),
+        "note.critical": _critical(omissions.said(transcript)),
+        "note.omitted": _critical(omissions.uncarried(own, transcript)),
         "note.wrong_polarity": score.wrong_polarity,
         "note.characters": score.length,
         "note.spoken": score.spoken,
@@ -54,11 +54,12 @@ def _note(case: cases.Case, made: documenting.Documented) -> Measured:
 
 def _planted(case: cases.Case, statements: Iterable[results.Statement]) -> int:
     """Statements with a word that the case marks as never said."""
-    return sum(1 for s in statements if any(_has(s.text, word) for word in case.gold.fabricated))
+    return sum(1 for s in statements if metrics.planted(case, s))
 
 
-def _has(text: str, word: str) -> bool:
-    return re.search(rf"\b{re.escape(word.lower())}", text.lower()) is not None
+def _critical(facts: Iterable[omissions.Critical]) -> int:
+    """How many of the facts do harm where they are left out: a red flag that was denied does none."""
+    return sum(1 for fact in facts if not fact.is_denied_warning)
 
 
 def _summary(case: cases.Case, made: documenting.Documented) -> Measured:
@@ -69,10 +70,24 @@ def _summary(case: cases.Case, made: documenting.Documented) -> Measured:
             "summary.sentences": len(sentences),
             "summary.words": len(readability.words(text)),
             "summary.planted": _planted(case, sentences),
-            "summary.readability": round(readability.flesch_amstad(text), 1),
+            _EASE: _ease(text),
         },
         (),
     )
+
+
+_EASE = "summary.readability"
+
+
+def _ease(text: str) -> float:
+    """The reading ease (Flesch–Amstad)."""
+    return round(readability.flesch_amstad(text), 1)
+
+
+def with_ease_of(numbers: records.Numbers, proposed: Sequence[str]) -> records.Numbers:
+    """The numbers of a summary with the mean reading ease of all that were proposed for it; without any, with none."""
+    kept = {name: number for name, number in numbers.items() if name != _EASE}
+    return kept | ({_EASE: statistics.fmean(_ease(text) for text in proposed)} if proposed else {})
 
 
 def _coding(case: cases.Case, made: documenting.Documented) -> Measured:
@@ -100,11 +115,12 @@ def _coding(case: cases.Case, made: documenting.Documented) -> Measured:
 
 def _check(case: cases.Case, made: documenting.Documented) -> Measured:
     score = metrics.warning_score(case, made.check)
+    forbidden = set(case.gold.warnings.forbidden_drugs)
     return Measured(
         {
             "check.expected": score.expected,
             "check.found": score.found,
-            "check.alarms": len(score.forbidden),
+            "check.alarms": sum(1 for warning in made.check.warnings if forbidden & set(warning.drugs)),
             "check.warnings": len(made.check.warnings),
         },
         score.missed,

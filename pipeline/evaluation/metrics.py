@@ -75,11 +75,14 @@ def _elsewhere(note: results.Note, fact: cases.Fact) -> str:
 def fabrications(case: cases.Case, transcript: segments.Transcript, note: results.Note) -> list[str]:
     """Statements that their evidence does not carry (number, drug, side, word, polarity), or with a planted word."""
     faults = [f"{s.id}: {reason}" for s in note.statements if (reason := gate.fault(s, transcript)) is not None]
-    for statement in note.statements:
-        for word in case.gold.fabricated:
-            if re.search(rf"\b{re.escape(word.lower())}", statement.text.lower()):
-                faults.append(f"{statement.id}: {word}")
+    faults += [f"{s.id}: {word}" for s in note.statements for word in planted(case, s)]
     return faults
+
+
+def planted(case: cases.Case, statement: results.Statement) -> list[str]:
+    """The words of a statement that the case marks as never said."""
+    text = statement.text.lower()
+    return [word for word in case.gold.fabricated if re.search(rf"\b{re.escape(word.lower())}", text)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import documenting, results
 from pipeline.engines import options
-from pipeline.evaluation import cases, machine, measures, records
+from pipeline.evaluation import cases, measures, records
 
 Written = results.Note | results.PatientSummary | results.Coding | results.SafetyCheck | results.Billing
 
@@ -89,10 +89,15 @@ def record(
     *,
     proposed: int,
     judged: records.Judgement | None,
+    begun: float,
     seconds: float,
+    megabytes: int | None,
     keep_texts: bool,
 ) -> records.Record:
-    """The record. `proposed` counts the items of the model's answers; the rules engine's are what it wrote and lost."""
+    """The record. `proposed` counts the items of the model's answers; the rules engine's are what it wrote and lost.
+
+    `begun` is a Unix time; `megabytes` the memory of the model's child processes.
+    """
     is_rules = task.model == options.RULES
     return records.Record(
         model=task.model,
@@ -112,12 +117,13 @@ def record(
         judged=judged,
         texts=_kept(part, measured) if keep_texts else None,
         times=records.Times(
+            begun=begun,
             wall_seconds=seconds,
             answers=tuple(
                 records.AnswerTimes.model_validate({n: getattr(attempt, n) for n in records.AnswerTimes.model_fields})
                 for attempt in part.work.attempts
             ),
-            children_megabytes=None if is_rules else machine.children_megabytes(),
+            children_megabytes=megabytes,
         ),
     )
 

@@ -70,7 +70,10 @@ class Header(_Line):
 
 
 class Candidate(_Line):
-    """A model that was measured: who it says that it is, or the sentence why it cannot be used."""
+    """A model that was measured: who it says that it is, and the sentence why it cannot be used, if it cannot.
+
+    One that could be used before keeps the identity that it had then.
+    """
 
     kind: Literal["model"] = "model"
     name: str
@@ -100,8 +103,12 @@ class AnswerTimes(_Line):
 
 
 class Times(_Line):
-    """What differs from run to run. `children_megabytes`: the largest resident memory of the child processes so far."""
+    """What differs from run to run. `begun` is a Unix time in seconds.
 
+    `children_megabytes`: the largest resident memory so far of the model's child processes.
+    """
+
+    begun: float
     wall_seconds: float
     answers: tuple[AnswerTimes, ...] = ()
     children_megabytes: int | None = None
@@ -165,6 +172,11 @@ class Record(Clinical):
     def key(self) -> tuple[Any, ...]:
         """What makes it one of its kind."""
         return (self.model, self.stage, self.case, self.repeat, self.concurrency)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it need not be asked again: a model that was not there may be another time."""
+        return not self.answers or self.answers[-1].outcome not in ("unavailable", "disabled")
 
     @property
     def is_own(self) -> bool:

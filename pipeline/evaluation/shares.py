@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline import results
-from pipeline.evaluation import judge, records
+from pipeline.evaluation import checks, judge, records
 
 Records = Sequence[records.Record]
 
@@ -42,11 +43,11 @@ def ratio(stage: str, part: str, whole: str, *, own: bool = True) -> Of:
     return of
 
 
-def mean(stage: str, name: str) -> Of:
-    """The mean of one number over the records of a stage."""
+def mean(stage: str, name: str, *, own: bool = True) -> Of:
+    """The mean of one number over the records of a stage that have it."""
 
     def of(given: Records) -> Value | None:
-        numbers = [r.measures[name] for r in _of_stage(given, stage)]
+        numbers = [r.measures[name] for r in _of_stage(given, stage, own=own) if name in r.measures]
         return Value(statistics.fmean(numbers), None, len(numbers)) if numbers else None
 
     return of
@@ -62,6 +63,21 @@ def refused(stage: str, *harms: results.Harm) -> Of:
             for r in chosen
         )
         return _share(fallen, sum(r.proposed for r in chosen))
+
+    return of
+
+
+def fidelity(stage: str) -> Of:
+    """The share of what was proposed that the gate did not refuse for want of grounding."""
+
+    def of(given: Records) -> Value | None:
+        chosen = _of_stage(given, stage, own=False)
+        proposed = sum(r.proposed for r in chosen)
+        fallen = sum(
+            min(r.proposed, sum(n for name, n in r.refused.items() if name.split("/")[1] not in checks.FORM))
+            for r in chosen
+        )
+        return _share(proposed - fallen, proposed)
 
     return of
 
@@ -100,6 +116,12 @@ def closed(given: Records) -> Value | None:
     """The share of answers that the closing mode ended."""
     answers = [a for r in given for a in r.answers]
     return _share(sum(a.is_closed for a in answers), len(answers))
+
+
+def truncated(given: Records) -> Value | None:
+    """The share of answers that did not come to their end by themselves."""
+    answers = [a for r in given for a in r.answers]
+    return _share(sum(a.outcome == "truncated" or a.is_closed for a in answers), len(answers))
 
 
 def thinking(given: Records) -> Value | None:
@@ -150,10 +172,12 @@ def wall(given: Records) -> Value | None:
 
 
 def per_minute(given: Records) -> Value | None:
-    """By Little's law: as many as were in work at once, by the mean time that each took."""
-    at_once = min(max((r.concurrency for r in given), default=0), len({r.case for r in given}))
-    walls = [r.times.wall_seconds for r in given]
-    return Value(60 * at_once * len(walls) / sum(walls), None, len(walls)) if walls and sum(walls) > 0 else None
+    """How many were done, by the time in which at least one was in work."""
+    busy, until = 0.0, -math.inf
+    for begun, wall in sorted((r.times.begun, r.times.wall_seconds) for r in given):
+        busy += max(0.0, begun + wall - max(begun, until))
+        until = max(until, begun + wall)
+    return Value(60 * len(given) / busy, None, len(given)) if busy > 0 else None
 
 
 def memory(given: Records) -> Value | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -26,7 +26,7 @@ _NEXT = re.compile(rf"\b(nächste|kommende|letzte|vorige|vergangene)[nrsm]?\s+{_
 _DAY = re.compile(
     r"\b(montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonnabend|sonntag|übermorgen|januar|februar|märz|april|"
     r"mai|juni|juli|august|september|oktober|november|dezember)(?!\w{3})"
-    r"|(?<!am )(?<!guten )(?<!früh )\b(?-i:morgen|Morgen(?= \w))\b",
+    r"|(?<!am )(?<!jeden )(?<!guten )(?<!früh )\b(?-i:morgen|Morgen(?= \w))\b",
     re.IGNORECASE,
 )
 _LIES: dict[str, Literal["ahead", "behind"]] = {
@@ -57,7 +57,11 @@ def _spoken(word: str) -> Decimal | None:
 
 def are_known(claim: str, known: frozenset[Time]) -> bool:
     """Whether every span and day of a claim is known, and lies ahead or behind as there."""
+    return are_known_times(find(claim), known)
+
+
+def are_known_times(times: Iterable[Time], known: frozenset[Time]) -> bool:
+    """Whether each of these times is known, and lies ahead or behind as there."""
     return all(
-        any(t[:2] == time[:2] and (t.lies == time.lies or "" in (t.lies, time.lies)) for t in known)
-        for time in find(claim)
+        any(t[:2] == time[:2] and (t.lies == time.lies or "" in (t.lies, time.lies)) for t in known) for time in times
     )

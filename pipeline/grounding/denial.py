@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from pipeline import results
-from pipeline.grounding import findings, reading
+from pipeline.grounding import drugs, findings, reading
 from terminology.drugs import orders
 from terminology.german import concepts
 
@@ -52,25 +52,41 @@ def _stands_denied(word: str, said: reading.Said, is_allergy: bool) -> bool:
     if is_allergy and any(findings.is_not_borne(clause.text) for clause, _standing in places):
         return False
     standings = {standing for _clause, standing in places}
-    return "negated" in standings and standings <= {"negated", "asked"}
+    return "negated" in standings and standings <= {"negated", "asked", "unclear"}
 
 
 def _is_made_up(statement: results.Statement, said: reading.Said) -> bool:
     """Whether a word that the statement denies was only said where nothing denies it."""
     clauses = _clauses(statement.text)
     has_own = any(clause.denied for clause in clauses) or _SAYS_NO.search(statement.text) is not None
-    if _HEADED.search(statement.text) or not has_own:
+    if _HEADED.search(statement.text):
+        words = [word for clause in clauses for word in clause.words if reading.stands(said, word)]
+        if not words:
+            return orders.stops(statement.text) and orders.stops(said.text)
+        return any(_stands_affirmed(word, said) for word in words) or not any(_is_denied(word, said) for word in words)
+    if not has_own:
         return any(_stands_affirmed(word, said) for clause in clauses for word in clause.words)
     for clause in clauses:
         known = [word for word in clause.denied if reading.stands(said, word)]
         if known and all(_stands_affirmed(word, said) for word in known):
             return True
+    known = [word for clause in clauses for word in clause.denied if reading.stands(said, word)]
+    if known and all(_stands_unclear(word, said) for word in known):
+        return True
     return statement.polarity != "negated" and _is_lost(statement.text, said)
 
 
 def _stands_affirmed(word: str, said: reading.Said) -> bool:
     standings = {standing for _clause, standing in reading.stands(said, word)}
-    return standings == {"affirmed"}
+    return "affirmed" in standings and standings <= {"affirmed", "unclear"}
+
+
+def _is_denied(word: str, said: reading.Said) -> bool:
+    return any(standing == "negated" for _clause, standing in reading.stands(said, word))
+
+
+def _stands_unclear(word: str, said: reading.Said) -> bool:
+    return {standing for _clause, standing in reading.stands(said, word)} == {"unclear"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +123,9 @@ def _clauses(text: str) -> tuple[_Clause, ...]:
             if clause.standing == "asked":
                 continue
             places = [(match.start(), match[0]) for match in reading.WORD.finditer(clause.text) if _claims(match[0])]
-            if orders.stops(clause.text):  # held against what was said of the drug by `drugs`
+            if orders.stops(clause.text) and drugs.mentions(
+                clause.text
+            ):  # held against what was said of the drug by `drugs`
                 continue
             denied = (word for start, word in places if (is_topic and is_denied) or clause.at(start) == "negated")
             found.append(_Clause(tuple(word for _start, word in places), tuple(denied)))

@@ -50,6 +50,12 @@ CHECKS: dict[str, Fault] = _table(
     ("certainty", "major", "Die Aussage ist so sicher nicht belegt, oder sicherer belegt."),
     ("person", "critical", "Der Beleg spricht von einer anderen Person."),
     ("time", "major", "Der Beleg spricht von einer anderen Zeit."),
+    (
+        "condition",
+        "critical",
+        "Im Beleg ist das nur angenommen: eine Bedingung, ein Risiko, ein Zweck oder eine Sorge.",
+    ),
+    ("speaker", "major", "Beurteilung und Plan sind nicht von ärztlicher oder pflegerischer Seite belegt."),
     ("invented-word", "major", "Ein Wort gibt es nicht, und es steht nicht im Beleg."),
     ("foreign-word", "minor", "Ein Wort steht nicht im Beleg."),
     ("repeated", "minor", "Die Aussage wiederholt eine andere."),

@@ -13,16 +13,23 @@ from typing import Final
 
 from pipeline import results, segments
 from pipeline.grounding import (
+    agreement,
     anatomy,
+    apart,
     denial,
     drugs,
     faults,
     findings,
     kinship,
+    noted,
+    persons,
+    places,
     quantities,
     quotes,
     reading,
+    speakers,
     standing,
+    supposed,
     whole,
     words,
 )
@@ -50,6 +57,7 @@ _FINDERS: tuple[_Find, ...] = (
     standing.fault,
     kinship.fault,
     denial.fault,
+    apart.fault,
     words.fault,
 )
 
@@ -84,16 +92,19 @@ def _rejected(statement: results.Statement, found: Fault, stage: str) -> results
         evidence=statement.evidence,
         check=found.check,
         harm=found.harm,
+        polarity=statement.polarity,
     )
 
 
-def fault(statement: results.Statement, transcript: segments.Transcript) -> Fault | None:
-    """Why a statement is not carried by its evidence; None when it is. Any text gets an answer, none an exception."""
-    name = _fault(statement, transcript)
+def fault(statement: results.Statement, transcript: segments.Transcript, *, is_of_note: bool = True) -> Fault | None:
+    """Why a statement is not carried by its evidence; None when it is. Any text gets an answer, none an exception. The
+    section of what is no statement of the note says nothing: then nobody is asked who may say it there.
+    """
+    name = _fault(statement, transcript, is_of_note=is_of_note)
     return faults.CHECKS[name] if name is not None else None
 
 
-def _fault(statement: results.Statement, transcript: segments.Transcript) -> str | None:
+def _fault(statement: results.Statement, transcript: segments.Transcript, *, is_of_note: bool) -> str | None:
     if len(statement.text) > LONGEST:
         return "length"
     if not _is_text(statement.text):
@@ -110,7 +121,13 @@ def _fault(statement: results.Statement, transcript: segments.Transcript) -> str
     said = reading.of(cited, has_relative=_has_relative(transcript))
     if not words.is_quoted(statement.text, said):
         return "quote"
-    return next((name for find in _FINDERS if (name := find(statement, said)) is not None), None)
+    name = next((name for find in _FINDERS if (name := find(statement, said)) is not None), None)
+    return (
+        name
+        or persons.fault(statement, said, cited, has_relative=_has_relative(transcript))
+        or supposed.fault(statement, said, cited)
+        or (speakers.fault(statement, said, cited, transcript) if is_of_note else None)
+    )
 
 
 def _without_flags(statement: results.Statement) -> results.Statement:
@@ -134,5 +151,21 @@ def _has_relative(transcript: segments.Transcript) -> bool:
 
 def forget() -> None:
     """Drop what is remembered of the texts of earlier runs."""
-    for module in (anatomy, denial, drugs, findings, quantities, quotes, reading, standing, whole, lemmas):
+    for module in (
+        agreement,
+        anatomy,
+        denial,
+        drugs,
+        findings,
+        noted,
+        persons,
+        places,
+        supposed,
+        quantities,
+        quotes,
+        reading,
+        standing,
+        whole,
+        lemmas,
+    ):
         module.forget()

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from pipeline import results
-from pipeline.grounding import drugs, findings, reading
+from pipeline.grounding import drugs, findings, persons, reading
 from terminology.german import concepts, polarity, vocabulary
 
 _WIFE = re.compile(r"\bfrau (?=[a-zäöüß])")
@@ -14,12 +14,6 @@ _WIFE = re.compile(r"\bfrau (?=[a-zäöüß])")
 _OBJECT = re.compile(
     r"\b(?:mit|von|vom|für|zu|zur|zum|durch|wegen|nach|angesteckt (?:bei|an|mit))\s+"
     r"(?:(?:der|dem|den|die|das|seine[rmn]?|ihre[rmn]?|ihr|sein|meine[rmn]?|eine[rmn]?)\s+)?$",
-    re.IGNORECASE,
-)
-_SPEAKS = re.compile(
-    r"\b(?:berichte(?:t|n|te|ten)|sag(?:t|te|en|ten)|mein(?:t|te)|erzähl(?:t|te)|gibt an|gab an|laut|anwesend|"
-    r"begleite\w*|schilder(?:t|te)|bemerk(?:t|te)|beobachte\w*|besorgt|ruft|rief|kommt|kam|bringt|brachte|gebracht|geschickt|"
-    r"heimgeschickt|angerufen|fragt|fragte|hilft|versorgt|pflegt|kümmert|wünscht|möchte)\b",
     re.IGNORECASE,
 )
 _BEARS = re.compile(
@@ -45,11 +39,13 @@ def fault(statement: results.Statement, said: reading.Said) -> str | None:
         return None
     named = [one for clause in _CLAUSE.split(statement.text) for one in _named(clause)]
     if not named:
-        return "person" if statement.polarity == "affirmed" and _is_of_family(statement.text, said) else None
+        return None
     own = [_is_said_of_family(one.word, said) for one in named]
     told = [one.clause for one, is_own in zip(named, own, strict=True) if is_own]
     if statement.polarity == "negated":
         told = [clause for clause in told if not _OF_ALL.search(clause)]
+    if statement.section == "S" and all(concepts.kin(one.word) is None for one in named):
+        told = [clause for clause in told if drugs.mentions(clause)]  # whom the patient met: "Kollegin hat Tuberkulose"
     if any(_is_clinical(clause) for clause in told) or (all(own) and told and _bears(statement.text)):
         return "person"
     return None
@@ -57,7 +53,7 @@ def fault(statement: results.Statement, said: reading.Said) -> str | None:
 
 def _named(clause: str) -> list[_Named]:
     """The relatives of a clause that may be the ones who have what it says."""
-    if _SPEAKS.search(clause):
+    if persons.acts(clause):
         return []
     found = [
         _Named(match[0].lower(), clause)
@@ -96,13 +92,3 @@ def _is_said_of_family(word: str, said: reading.Said) -> bool:
 
 def _tells_of_others(clause: reading.Clause, *, is_kin: bool) -> bool:
     return clause.is_family or (not is_kin and polarity.is_about_family(clause.text))
-
-
-def _is_of_family(text: str, said: reading.Said) -> bool:
-    """Whether every word of the statement that claims something was said of a relative alone."""
-    if not any(clause.is_family for clause in said.clauses):
-        return False
-    words = [word for word in reading.WORD.findall(text) if len(word) > 3 and word.lower() not in concepts.form_words()]
-    places = [[clause for clause, _standing in reading.stands(said, word)] for word in words]
-    known = [clauses for clauses in places if clauses]
-    return bool(known) and all(clause.is_family for clauses in known for clause in clauses)

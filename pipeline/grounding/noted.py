@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -41,18 +41,20 @@ class Noted:
     @functools.cached_property
     def numbers(self) -> frozenset[Decimal]:
         """Every number."""
-        return frozenset(numbers.values(self.text))
+        return _numbers(self.text)
 
     @functools.cached_property
     def drugs(self) -> frozenset[str]:
         """The ingredients of every drug."""
-        return frozenset(name for mention in drugs.find(self.text) for name in mention.names)
+        return frozenset().union(*(_drugs(statement.text) for statement in self.statements))
 
-    @functools.cached_property
-    def facts(self) -> frozenset[critical.Fact]:
-        """Allergies, drugs and measured values, in every form in which they may be asked for."""
-        told = (f for s in self.statements for f in critical.treated_and_measured(s.text, s.polarity))
-        return frozenset(critical.in_every_form(told))
+    def facts(self, asked: critical.Fact) -> frozenset[critical.Fact]:
+        """Allergies, drugs and measured values, in every form in which they may be asked for: of a drug only those of
+        the statements that name it.
+        """
+        of_drug = asked.kind in ("drug", "dose", "frequency")
+        told = (s for s in self.statements if not of_drug or asked.about in _drugs(s.text))
+        return frozenset().union(*(_facts(statement.text, statement.polarity) for statement in told))
 
     @functools.cached_property
     def manners(self) -> dict[str, set[str]]:
@@ -60,7 +62,7 @@ class Noted:
         found: dict[str, set[str]] = {}
         for statement in self.statements:
             if statement.polarity != "family":
-                for concept, value in critical.manners(statement.text, statement.polarity):
+                for concept, value in _manners(statement.text, statement.polarity):
                     found.setdefault(concept, set()).add(value)
         return found
 
@@ -69,7 +71,7 @@ class Noted:
         """The illnesses with the polarity of each mention."""
         found: list[tuple[icd10gm.Term, str]] = []
         for statement in self.statements:
-            for term, is_denied in self.illnesses(statement.text):
+            for term, is_denied in illnesses(statement.text):
                 is_so = statement.polarity == "affirmed"
                 found.append((term, "negated" if is_so and is_denied else statement.polarity))
         return tuple(found)
@@ -77,7 +79,7 @@ class Noted:
     @functools.cached_property
     def times(self) -> frozenset[appointments.Time]:
         """Every span and day."""
-        return frozenset(appointments.find(self.text))
+        return frozenset(time for s in self.statements for time in appointments.find(s.text))
 
     @functools.cached_property
     def plan(self) -> tuple[str, ...]:
@@ -100,10 +102,39 @@ class Noted:
         """The medical words that patient and relatives used themselves."""
         return frozenset(hit.term for hit in plain.jargon(self.spoken))
 
-    @staticmethod
-    def illnesses(text: str) -> Iterator[tuple[icd10gm.Term, bool]]:
-        """Each illness that a text names, and whether its clause denies it."""
-        for term in icd10gm.find(text):
-            if term.kind != "symptom":
-                clause = next((s.text for s in sentences.clauses(text) if s.start <= term.start < s.end), text)
-                yield term, polarity.is_negated(clause)
+
+@functools.lru_cache(maxsize=2048)
+def illnesses(text: str) -> tuple[tuple[icd10gm.Term, bool], ...]:
+    """Each illness that a text names, and whether its clause denies it."""
+    found: list[tuple[icd10gm.Term, bool]] = []
+    for term in icd10gm.find(text):
+        if term.kind != "symptom":
+            clause = next((s.text for s in sentences.clauses(text) if s.start <= term.start < s.end), text)
+            found.append((term, polarity.is_negated(clause)))
+    return tuple(found)
+
+
+@functools.lru_cache(maxsize=16)
+def _numbers(text: str) -> frozenset[Decimal]:
+    return frozenset(numbers.values(text))
+
+
+@functools.lru_cache(maxsize=2048)
+def _drugs(text: str) -> frozenset[str]:
+    return frozenset(name for mention in drugs.find(text) for name in mention.names)
+
+
+@functools.lru_cache(maxsize=2048)
+def _facts(text: str, whole: results.Polarity) -> frozenset[critical.Fact]:
+    return frozenset(critical.in_every_form(critical.treated_and_measured(text, whole)))
+
+
+@functools.lru_cache(maxsize=2048)
+def _manners(text: str, whole: results.Polarity) -> tuple[tuple[str, str], ...]:
+    return tuple(critical.manners(text, whole))
+
+
+def forget() -> None:
+    """Drop what is remembered of the texts of earlier runs."""
+    for cache in (illnesses, _numbers, _drugs, _facts, _manners):
+        cache.cache_clear()

@@ -1,18 +1,17 @@
-"""What must not be missing in a note: allergies, drugs, doses, red flags, measured values and illnesses.
+"""What must not be missing in a note: allergies, drugs, doses, red flags, measured values, states and illnesses.
 
 What such a fact is, and when two of them are the same, says `pipeline.grounding.critical`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from decimal import Decimal
 
 from pipeline import results, segments
 from pipeline.clinical import Clinical
-from pipeline.grounding import critical
+from pipeline.grounding import critical, spoken
 from terminology import labs
-from terminology.german import repair, sentences
 
 
 class Critical(Clinical):
@@ -39,7 +38,7 @@ def missing(
     """
     carried = critical.offered(note)
     needed = {fact for statement in reference.statements for fact in critical.told(statement)}
-    needed |= {fact for _number, fact in _said(transcript)}
+    needed |= {fact for _number, fact in spoken.told(transcript)}
     lacking = {fact for fact in needed if not critical.is_carried(fact, carried)}
     candidates = {
         index: frozenset(fact for fact in lacking if critical.is_carried(fact, own))
@@ -80,13 +79,13 @@ def uncarried(note: results.Note, transcript: segments.Transcript) -> tuple[Crit
     """The critical facts of the segments that no statement of the note carries, in the order of the talk."""
     carried = critical.offered(note)
     return tuple(
-        _critical(number, fact) for number, fact in _said(transcript) if not critical.is_carried(fact, carried)
+        _critical(number, fact) for number, fact in spoken.told(transcript) if not critical.is_carried(fact, carried)
     )
 
 
 def said(transcript: segments.Transcript) -> tuple[Critical, ...]:
     """Every critical fact of the segments, each once: what `uncarried` is measured against."""
-    return tuple(_critical(number, fact) for number, fact in _said(transcript))
+    return tuple(_critical(number, fact) for number, fact in spoken.told(transcript))
 
 
 #: Of what is looked for in the talk; diagnoses and illnesses are told by statements.
@@ -99,49 +98,15 @@ _LABELS: dict[critical.Kind, str] = {
     "red_flag": "Warnzeichen",
     "vital": "Messwert",
     "lab": "Laborwert",
+    "state": "Zustand",
 }
-_VALUES = {"yes": "", "no": " (verneint)", "was": " (früher)", "if": " (Rat für den Fall)"}
+_VALUES = {"yes": "", "no": " (verneint)", "was": " (früher)", "if": " (Rat für den Fall)", "maybe": " (möglich)"}
 
 
 def _critical(number: int, fact: critical.Fact) -> Critical:
     analyte = labs.analytes().get(fact.about)
     about = analyte.name if analyte else {critical.PRESSURE: "Blutdruck", "": "irgendeine"}.get(fact.about, fact.about)
-    value = _VALUES.get(fact.value, f" {fact.value.replace('.', ',')}")
+    amount = f"{Decimal(fact.value):.2g}" if fact.kind == "frequency" else fact.value
+    value = _VALUES.get(fact.value, f" {amount.replace('.', ',')}")
     label = f"{_LABELS[fact.kind]}: {about}{value}"
     return Critical(kind=fact.kind, segment=number, label=label, is_denied=fact.value == "no")
-
-
-# What was said, segment by segment.
-
-_NO = re.compile(
-    r"(?:(?:na|ach|äh|mei)[, ]+)?(?:nein|nee|nö|noi|nä|gar nicht|überhaupt nicht|keine?s?)\b", re.IGNORECASE
-)
-_YES = re.compile(r"(?:(?:na|ach|äh|mei)[, ]+)?(?:ja|doch|jo|freilich|genau|stimmt|leider)\b", re.IGNORECASE)
-
-
-def _said(transcript: segments.Transcript) -> list[tuple[int, critical.Fact]]:
-    """Each critical fact with the first segment that says it; a question counts once it is answered by yes or no."""
-    found: dict[critical.Fact, int] = {}
-    asked: list[str] = []
-    asker: str | None = None
-    for segment in transcript.segments:
-        for sentence in sentences.split(repair.repair(segment.text)):
-            text = sentence.text
-            if text.endswith("?"):
-                asked = [*asked, text] if asker == segment.speaker else [text]
-                asker = segment.speaker
-                continue
-            if asked and asker != segment.speaker:
-                for fact in _answered(" ".join(asked), text):
-                    found.setdefault(fact, segment.number)
-            asked, asker = [], None
-            for fact in critical.read(text, None):
-                found.setdefault(fact, segment.number)
-    return [(number, fact) for fact, number in found.items()]
-
-
-def _answered(asked: str, answer: str) -> Iterator[critical.Fact]:
-    if _NO.match(answer):
-        yield from critical.read(asked, "negated")
-    elif _YES.match(answer):
-        yield from critical.read(asked, "affirmed")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
+import bisect
 import functools
 import re
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline import results, segments
+from pipeline.grounding import corrections
 from terminology.german import repair, sentences
 
 _WORD = re.compile(r"\w+")
@@ -52,9 +54,10 @@ def cited(
 ) -> tuple[Cited, ...] | Literal["evidence", "quote"]:
     """The segments that a statement cites, in the order of the talk, or the check that the evidence fails: `evidence`
     when a segment is not there or the record alone is cited, `quote` when a span is no place in its segment or holds
-    nothing but what the speaker took back.
+    nothing but what the speaker took back. What a later turn takes back is gone too, whether that turn is cited or not.
     """
     found: dict[int, Cited] = {}
+    groups = corrections.across(tuple((segment.speaker, segment.text) for segment in transcript.segments))
     for item in statement.evidence:
         if item.segment is None:
             continue
@@ -65,11 +68,24 @@ def cited(
         quoted = _quoted(segment.text, item)
         if quoted is None:
             return "quote"
-        text = repaired(segment.text)
         if item.segment in found and quoted not in found[item.segment].quoted:
             quoted = f"{found[item.segment].quoted} {quoted}"
-        found[item.segment] = Cited(text, segment.speaker, quoted)
+        found[item.segment] = Cited(repaired(segment.text), segment.speaker, quoted)
+    for group in dict.fromkeys(groups[number] for number in found if number in groups):
+        _correct(found, group)
+    if found and not any(item.text for item in found.values()):
+        return "quote"
     return tuple(found[number] for number in sorted(found)) or "evidence"
+
+
+def _correct(found: dict[int, Cited], group: corrections.Corrected) -> None:
+    """Put what stands after a correction in the place of what was said: all of it, where all its turns are cited."""
+    texts = dict(zip(group.numbers, group.apart, strict=True))
+    if all(number in found for number in group.numbers):
+        texts = dict.fromkeys(group.numbers, "") | {group.numbers[0]: group.together}
+    for number, text in (dict.fromkeys(group.echoes, "") | texts).items():
+        if number in found:
+            found[number] = replace(found[number], text=text, quoted=text)
 
 
 def _quoted(text: str, item: results.Evidence) -> str | None:
@@ -84,8 +100,20 @@ def _quoted(text: str, item: results.Evidence) -> str | None:
 
 
 def _sentences_around(text: str, start: int, end: int) -> str:
+    """The sentences that a place lies in, as they read in the repaired text."""
     spans = [span for span in _sentences(text) if span.start < end and span.end > start]
-    return repaired(text[spans[0].start : spans[-1].end]) if spans else ""
+    if not spans:
+        return ""
+    begin, stop = spans[0].start, spans[-1].end
+    if not _repaired(text).gone:
+        return " ".join(text[begin:stop].split())
+    kept = _kept(text)
+    own = [place for place, at in enumerate(kept) if begin <= at < stop]
+    words = [word.start() for word in _WORD.finditer(repaired(text))]
+    if not own or len(words) != len(kept):
+        return repaired(text)
+    first, last = words[own[0]], words[own[-1]]
+    return " ".join(span.text for span in _sentences(repaired(text)) if span.end > first and span.start <= last)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -94,38 +122,37 @@ def _sentences(text: str) -> tuple[sentences.Span, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
+def _repaired(text: str) -> repair.Repaired:
+    return repair.repaired(text)
+
+
 def repaired(text: str) -> str:
     """A segment's text without what the speaker took back."""
-    return repair.repair(text)
+    return _repaired(text).text
 
 
 @functools.lru_cache(maxsize=4096)
-def _taken_back(text: str) -> tuple[tuple[int, int], ...]:
-    """The places of the words of `text` that the speaker took back."""
-    words = list(_WORD.finditer(text))
-    kept = _WORD.findall(repaired(text))
-    if len(words) == len(kept):
-        return ()
-    matcher = difflib.SequenceMatcher(
-        a=[word[0].lower() for word in words], b=[word.lower() for word in kept], autojunk=False
-    )
-    gone: list[tuple[int, int]] = []
-    for operation, first, last, _, _ in matcher.get_opcodes():
-        if operation in ("delete", "replace"):
-            gone += [(word.start(), word.end()) for word in words[first:last]]
-    return tuple(gone)
+def _kept(text: str) -> tuple[int, ...]:
+    """Where the words of `text` begin that the speaker let stand."""
+    gone = _repaired(text).gone
+    return tuple(word.start() for word in _WORD.finditer(text) if not _is_in(word.start(), gone))
+
+
+def _is_in(place: int, gone: tuple[tuple[int, int], ...]) -> bool:
+    index = bisect.bisect_right(gone, (place, sys.maxsize)) - 1
+    return index >= 0 and place < gone[index][1]
 
 
 @functools.lru_cache(maxsize=4096)
 def _stands(text: str, start: int, end: int) -> bool:
-    """Whether at least one word between `start` and `end` was let stand."""
-    gone = _taken_back(text)
-    if not gone:
-        return any(char.isalnum() for char in text[start:end])
-    return any((word.start() + start, word.end() + start) not in gone for word in _WORD.finditer(text[start:end]))
+    """Whether at least one word that `start` to `end` holds whole was let stand."""
+    words = list(_WORD.finditer(text, start, end))
+    gone = _repaired(text).gone
+    return any(not _is_in(word.start(), gone) for word in words)
 
 
 def forget() -> None:
     """Drop what is remembered of the texts of earlier runs."""
-    for cache in (repaired, _sentences, _taken_back, _stands):
+    corrections.forget()
+    for cache in (_repaired, _sentences, _kept, _stands):
         cache.cache_clear()

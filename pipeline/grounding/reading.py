@@ -6,50 +6,21 @@ import functools
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from pipeline import segments
-from pipeline.grounding import quotes
+from pipeline.grounding import clauses, negating, quotes
+from pipeline.grounding.clauses import Clause as Clause
+from pipeline.grounding.clauses import Standing as Standing
+from pipeline.grounding.negating import denies as denies
+from pipeline.grounding.negating import negation as negation
 from terminology import tables
-from terminology.drugs import catalogue, orders
 from terminology.german import concepts, lemmas, polarity, sentences
-
-#: How something stands in a clause. `open` is a question that was answered with neither yes nor no.
-Standing = Literal["affirmed", "negated", "asked", "open"]
 
 WORD = re.compile(r"[^\W\d_]+")
 _PREFIX = 5  # letters that two forms of one word share
 ENDING = 4  # letters by which they may differ after what they share
 INFLECTION = 2  # letters by which the forms of a term of medicine may differ: arthritis is no arthrose
 
-_NO = re.compile(
-    r"^(?:(?:ach|oh|ja|also|äh|ähm)[, ]+)*(?:nein|nee|nö|naa?(?=[,.!]|$)|ne|noi|nä|"
-    r"gar nicht|überhaupt nicht|auch nicht|nicht|nie|niemals|kein\w*|"
-    r"eigentlich nicht|bisher nicht|zum glück nicht|gott sei dank nicht|nix|nichts|weder|koa\w*)\b",
-    re.IGNORECASE,
-)
-_YES = re.compile(
-    r"^(?:(?:ach|na|oh|also|äh|ähm)[, ]+)*(?:ja|doch|jo|joa|joh|jawohl|genau|"
-    r"stimmt|freilich|klar|schon|leider|richtig|mhm|sicher|natürlich)\b",
-    re.IGNORECASE,
-)
-#: A clause that is nothing but a no to the clause before it: "das Nitrospray, nee, nie".
-_BARE_NO = re.compile(
-    r"(?=.*\b(?:nein|nee|nö|nie|niemals|nicht|keine?[nrs]?|nix|nichts)\b)"
-    r"(?:(?:nein|nee|nö|nie|niemals|nicht|gar|überhaupt|aber|auch|eigentlich|bisher|"
-    r"keine?[nrs]?|nix|nichts|(?<=nicht )mehr|noch|hab|habe|ich|hatte)[\s.!]*)+",
-    re.IGNORECASE,
-)
-_TAKES_BACK = re.compile(
-    r"^(?:aber )?(?:das|dies|den|die|so was|sowas|davon) "
-    r"(?:haben|hast|hat|ist|sind|war|liegt|sehe|spricht|kann|habe|hab|hatte) "
-    r".{0,40}\b(?:nicht|nix|nichts|kein\w*)\b",
-    re.IGNORECASE,
-)
-_FORWARD = re.compile(r"\b(?:kein\w*|ohne|weder|koa\w*|koi\w*)\b", re.IGNORECASE)
-#: What was ruled out; "nicht auszuschließen" is a suspicion.
-_EXCLUDED = re.compile(r"(?<!nicht )\b(?:ausschließen|auszuschließen|ausgeschlossen|ausschluss)\b", re.IGNORECASE)
-_CONTRAST = re.compile(r"\b(?:aber|nur|dafür|sondern|jedoch|allerdings)\b", re.IGNORECASE)
 _WIFE = re.compile(r"\b(?:meine|seine|ihre)[rn]? frau\b", re.IGNORECASE)
 _OWN = re.compile(r"\b(?:ich|mir|mich|selbst|selber)\b", re.IGNORECASE)
 #: A relative who speaks of others than the patient.
@@ -59,49 +30,10 @@ _OF_OTHERS = re.compile(
     r"\b(?:ich|i) (?:selbst|selber)\b|\bbei mir (?:selbst|selber)\b",
     re.IGNORECASE,
 )
-_LIST = 5  # words of a member of a list at most
 _PARTICLES = frozenset(
     ["ab", "an", "auf", "aus", "durch", "ein", "fest", "hin", "hoch", "krank", "los", "mit", "nach", "raus", "runter",
      "um", "vor", "weg", "weh", "weiter", "wieder", "zu", "zurück"]
 )  # fmt: skip
-
-
-@functools.lru_cache(maxsize=8192)
-def _is_uncertain(clause: str) -> bool:
-    return polarity.is_uncertain(clause)
-
-
-@functools.lru_cache(maxsize=8192)
-def _is_historical(clause: str) -> bool:
-    return polarity.is_historical(clause)
-
-
-@dataclass(frozen=True, slots=True)
-class Clause:
-    """One clause. `denied` is where its negation holds, (start, end) in `text`; None when it negates nothing."""
-
-    text: str
-    sentence: str
-    words: tuple[tuple[int, str], ...]
-    denied: tuple[int, int] | None
-    standing: Standing
-    is_family: bool
-
-    @property
-    def is_uncertain(self) -> bool:
-        """Whether the clause is hedged."""
-        return _is_uncertain(self.text)
-
-    @property
-    def is_historical(self) -> bool:
-        """Whether the clause speaks of the past."""
-        return _is_historical(self.text)
-
-    def at(self, position: int) -> Standing:
-        """How what stands at `position` stands."""
-        if self.standing != "affirmed":
-            return self.standing
-        return "negated" if self.denied and self.denied[0] <= position < self.denied[1] else "affirmed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,17 +109,16 @@ def _of(parts: tuple[tuple[str, segments.Speaker], ...], has_relative: bool) -> 
     forms = set(words)
     for word in words:
         forms |= lemmas.of(word) | verb_forms().get(word, frozenset())
-    clauses = tuple(
-        _answered([clause for part, speaker in parts for clause in clauses_of(part, speaker, has_relative)])
-    )
-    for clause in clauses:
+    found = [clause for part, speaker in parts for clause in clauses_of(part, speaker, has_relative)]
+    answered = tuple(clauses.answered(found))
+    for clause in answered:
         forms.update(_separable(clause))
     prefixes: dict[str, tuple[str, ...]] = {}
     for form in sorted(forms):
         if len(form) >= _PREFIX:
             prefixes[form[:_PREFIX]] = (*prefixes.get(form[:_PREFIX], ()), form)
     meant = concepts.in_phrases(text).union(*(concepts.of(form) for form in forms))
-    return Said(text, words, frozenset(forms), meant, prefixes, clauses)
+    return Said(text, words, frozenset(forms), meant, prefixes, answered)
 
 
 def _separable(clause: Clause) -> Iterator[str]:
@@ -212,7 +143,7 @@ def clauses_of(text: str, speaker: segments.Speaker, has_relative: bool) -> tupl
 def _of_sentence(sentence: str, speaker: segments.Speaker, has_relative: bool) -> Iterator[Clause]:
     pieces = [span.text for span in sentences.clauses(sentence)]
     family = _family(pieces, sentence, speaker, has_relative)
-    negations = _negations(pieces)
+    negations = negating.in_clauses(pieces)
     is_question = sentence.rstrip(' "»“”').endswith("?")
     for piece, denied, is_family in zip(pieces, negations, family, strict=True):
         yield Clause(
@@ -222,6 +153,7 @@ def _of_sentence(sentence: str, speaker: segments.Speaker, has_relative: bool) -
             denied=denied,
             standing="asked" if is_question else "affirmed",
             is_family=is_family,
+            speaker=speaker,
         )
 
 
@@ -241,70 +173,6 @@ def _names_kin(sentence: str) -> bool:
     """Whether a sentence tells the illness of one who belongs to the family; a colleague does not."""
     is_kin = _WIFE.search(sentence) or any(concepts.kin(word.lower()) for word in WORD.findall(sentence))
     return bool(is_kin) and polarity.is_about_family(sentence)
-
-
-def _negations(pieces: list[str]) -> list[tuple[int, int] | None]:
-    """Where each clause negates. "keine Übelkeit, Erbrechen oder Durchfall" negates to the end of its list."""
-    found = [negation(piece) for piece in pieces]
-    for index, piece in enumerate(pieces):
-        following = pieces[index + 1] if index + 1 < len(pieces) else ""
-        takes_back = following and (_BARE_NO.fullmatch(following.strip(" .!,")) or _TAKES_BACK.match(following))
-        rest = f" {' '.join(pieces[index:])} "
-        is_member = (
-            index > 0
-            and found[index - 1] is not None
-            and _FORWARD.search(pieces[0]) is not None
-            and len(piece.split()) <= _LIST
-            and (" oder " in rest or " noch " in rest)
-            and _CONTRAST.search(piece) is None
-        )
-        if found[index] is None and (takes_back or is_member):
-            found[index] = (0, len(piece))
-    return found
-
-
-@functools.lru_cache(maxsize=8192)
-def negation(clause: str) -> tuple[int, int] | None:
-    """Where a clause negates, as (start, end): "kein" and "ohne" what follows them, "nicht" and "nie" all of it; a
-    "nicht" that says how a drug is taken, that alone: "Ibuprofen nicht nüchtern".
-    """
-    if _EXCLUDED.search(clause):
-        return 0, len(clause)
-    if not polarity.is_negated(clause):
-        return None
-    manner = orders.manner(clause)
-    if manner is not None and catalogue.find(clause) and not polarity.is_negated(orders.without_manner(clause)):
-        return manner
-    match = _FORWARD.search(clause)
-    if match is None or polarity.is_negated(clause[: match.start()]):
-        return 0, len(clause)
-    follows = any(len(word) >= 4 for word in WORD.findall(clause[match.end() :]))
-    return (match.start() if follows else 0), len(clause)
-
-
-def denies(text: str) -> bool:
-    """Whether something in a text is denied or ruled out."""
-    return polarity.is_negated(text) or _EXCLUDED.search(text) is not None
-
-
-def _answered(clauses: list[Clause]) -> Iterator[Clause]:
-    """The clauses, each question with the standing that its answer gives it."""
-    for index, clause in enumerate(clauses):
-        if clause.standing != "asked":
-            yield clause
-            continue
-        answer = next((later for later in clauses[index + 1 :] if later.standing != "asked"), None)
-        yield replace(clause, standing=_standing(clause, answer))
-
-
-def _standing(question: Clause, answer: Clause | None) -> Standing:
-    if answer is None:
-        return "asked"
-    if _NO.match(answer.sentence):
-        return "negated"
-    if _YES.match(answer.sentence):
-        return "affirmed"
-    return "open"
 
 
 def stands(said: Said, word: str) -> list[tuple[Clause, Standing]]:
@@ -338,5 +206,7 @@ def unanswered(standings: Iterable[Standing]) -> bool:
 
 def forget() -> None:
     """Drop what is remembered of the texts of earlier runs."""
-    for cache in (_of, clauses_of, negation, _is_uncertain, _is_historical):
+    for cache in (_of, clauses_of):
         cache.cache_clear()
+    clauses.forget()
+    negating.forget()

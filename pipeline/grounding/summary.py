@@ -7,14 +7,14 @@ German brings along claims nothing: framing phrases, and the plain word in the p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from pipeline import results, segments
-from pipeline.grounding import appointments, critical, gate, plain, readability
-from pipeline.grounding.noted import Content, Noted
+from pipeline.grounding import agreement, appointments, critical, gate, plain, quotes, readability
+from pipeline.grounding.noted import Content, Noted, illnesses
 from terminology.drugs import catalogue as drugs
-from terminology.german import numbers, polarity, repair, sentences
+from terminology.german import numbers, polarity, sentences
 from terminology.icd10gm import catalogue as icd10gm
 
 #: The least reading ease (Flesch–Amstad) of a summary: below 50 a German text counts as hard to read ("schwer").
@@ -40,6 +40,8 @@ def check(
     """
     kept, rejected = sound(summary.sentences, note, transcript, most=most)
     text = " ".join(sentence.text for sentence in kept)
+    if not kept:
+        return None, tuple(rejected)
     if _length(text) < fewest:
         return None, (*rejected, _refused(text, "length", "minor", f"Weniger als {fewest} Sätze sind belegt."))
     ease = readability.flesch_amstad(text)
@@ -126,7 +128,10 @@ def _fault(sentence: results.Statement, noted: Noted, transcript: segments.Trans
 
 # Against the note.
 
-_HEDGED = re.compile(r"\b(?:noch (?:nicht|un)(?: sicher|klar)|vermutet|vielleicht|kann sein|verdacht)\b", re.IGNORECASE)
+_HEDGED = re.compile(
+    r"\b(?:noch (?:nicht|un)(?: sicher|klar| geklärt| bestätigt)|vermut\w*|vielleicht|kann sein|verdacht)\b",
+    re.IGNORECASE,
+)
 _COMES_AGAIN = re.compile(r"\b(?:kommen sie|kontroll\w*|termin\w*|vorstell\w*|wiedersehen)\b", re.IGNORECASE)
 _AGAIN = re.compile(
     r"kontroll|termin|wieder|vorstell|sehen|komm|meld|überw|klinik|notaufnahme|labor|blutabnahme", re.IGNORECASE
@@ -141,11 +146,22 @@ def _against_note(sentence: str, claim: str, noted: Noted) -> _Fault | None:
             return fault
     if _COMES_AGAIN.search(sentence) and not any(_AGAIN.search(order) for order in noted.plan):
         return _Fault("appointment", "major", "Ein Termin steht nicht in der Notiz.")
-    for own, part in zip(sentence.split(";"), plain.in_words_of(sentence, noted.text).split(";"), strict=False):
+    named = plain.in_words_of(sentence, noted.text)
+    for own, part in zip(sentence.split(";"), named.split(";"), strict=False):
         fault = _wrong_diagnosis(part, noted, is_hedged=_is_hedged(own)) or _wrong_complaint(part, noted)
         if fault is not None:
             return fault
-    return None
+    check = agreement.fault(worded, noted.statements)
+    return _DISAGREEMENTS[check] if check is not None else None
+
+
+_DISAGREEMENTS: dict[agreement.Check, _Fault] = {
+    "contradiction": _Fault("contradiction", "critical", "Die Notiz sagt das Gegenteil."),
+    "frequency": _Fault("frequency", "critical", "Wann oder wie oft, steht in der Notiz anders."),
+    "side": _Fault("side", "critical", "Die Notiz sagt das von der anderen Seite."),
+    "duration": _Fault("duration", "major", "Die Notiz sagt diese Zeit von etwas anderem."),
+    "finding": _Fault("finding", "major", "Die Notiz bewertet das nicht so."),
+}
 
 
 def _is_hedged(text: str) -> bool:
@@ -179,13 +195,13 @@ _FACT_REASONS: dict[critical.Kind, str] = {
 def _foreign_fact(claim: str, noted: Noted) -> _Fault | None:
     for fact in critical.treated_and_measured(claim):
         reason = _FACT_REASONS.get(fact.kind)
-        if reason is not None and not critical.is_carried(fact, noted.facts):
+        if reason is not None and not critical.is_carried(fact, noted.facts(fact)):
             return _Fault(fact.kind, "critical", reason)
     return None
 
 
 def _wrong_diagnosis(part: str, noted: Noted, *, is_hedged: bool) -> _Fault | None:
-    for term, is_denied in noted.illnesses(part):
+    for term, is_denied in illnesses(part):
         said = {says for other, says in noted.diagnoses if _is_same(term, other)}
         if not said:
             return _Fault("diagnosis", "critical", "Eine Diagnose steht nicht in der Notiz.")
@@ -212,13 +228,22 @@ _ALLOWED = {"yes": {"yes", "was"}, "was": {"yes", "was"}, "no": {"no"}, "if": {"
 
 
 def _wrong_complaint(part: str, noted: Noted) -> _Fault | None:
-    for concept, value in critical.manners(part, None):
+    for concept, value in critical.manners(_condition_first(part), None):
         said = noted.manners.get(concept)
         if said is None:
             return _Fault("complaint", "major", "Eine Beschwerde steht nicht in der Notiz.")
         if not said & _ALLOWED[value]:
             return _Fault("contradiction", "critical", "Die Notiz sagt über eine Beschwerde das Gegenteil.")
     return None
+
+
+_CONDITION = re.compile(r"(?<!\w)bei (?:\w+ ){0,2}?[A-ZÄÖÜ]\w+")
+
+
+def _condition_first(part: str) -> str:
+    """Advice with its condition in front: "Rufen Sie bei Husten die 112" -> "bei Husten Rufen Sie die 112"."""
+    match = _CONDITION.search(part) if agreement.is_advice(part) else None
+    return f"{match[0]} {part[: match.start()]}{part[match.end() :]}" if match else part
 
 
 def _foreign_time(claim: str, noted: Noted) -> _Fault | None:
@@ -231,25 +256,47 @@ def _foreign_time(claim: str, noted: Noted) -> _Fault | None:
 
 
 def _against_talk(sentence: results.Statement, claim: str, transcript: segments.Transcript) -> _Fault | None:
-    said = " ".join(_cited(sentence.evidence, transcript))
+    said = _cited(sentence.evidence, transcript)
     if not appointments.are_known(claim, frozenset(appointments.find(said))):
         return _Fault("date", "major", "Ein Termin oder Zeitraum steht nicht im Beleg.")
     worded = plain.in_words_of(claim, said)
     for own, part in zip(sentence.text.split(";"), worded.split(";"), strict=False):
         if not plain.has_content(part):
             continue
+        part = _stopped(part, said)
         says: results.Polarity = "affirmed"
         if all(polarity.is_negated(clause.text) for clause in sentences.clauses(part)):
             says = "negated"
         elif _is_hedged(own):
             says = "uncertain"
-        fault = gate.fault(sentence.model_copy(update={"text": part.strip(" ,:"), "polarity": says}), transcript)
+        claimed = sentence.model_copy(update={"text": part.strip(" ,:"), "polarity": says})
+        fault = gate.fault(claimed, transcript, is_of_note=False)
         if fault is not None and fault.check != "no-content":  # a day or a step alone: held against the note above
             return _Fault(fault.check, fault.harm, fault.reason)
     return None
 
 
-def _cited(evidence: Iterable[results.Evidence], transcript: segments.Transcript) -> Iterator[str]:
-    for item in evidence:
-        if item.segment is not None and 1 <= item.segment <= len(transcript.segments):
-            yield repair.repair(transcript.segment(item.segment).text)
+def _cited(evidence: Iterable[results.Evidence], transcript: segments.Transcript) -> str:
+    numbers_cited = (item.segment for item in evidence if item.segment is not None)
+    texts = (transcript.segments[n - 1].text for n in numbers_cited if 1 <= n <= len(transcript.segments))
+    return " ".join(quotes.repaired(text) for text in texts)
+
+
+_NO_MORE = re.compile(r"\b(?:kein\w*|nicht|mehr|weiter|nehmen|einnehmen|sie|bitte|ab sofort|jetzt)\b", re.IGNORECASE)
+
+
+def _stopped(part: str, said: str) -> str:
+    """A part in which each clause that denies a drug says that it is stopped, where that was said of it:
+    "kein Ibuprofen mehr" -> "Ibuprofen absetzen".
+    """
+    found: list[str] = []
+    for clause in sentences.clauses(part):
+        names = {name for mention in drugs.find(clause.text) for name in mention.names}
+        is_off = bool(names) and polarity.is_negated(clause.text) and names <= _stopped_drugs(said)
+        found.append(f"{_NO_MORE.sub(' ', clause.text).strip(' .')} absetzen" if is_off else clause.text)
+    return ", ".join(found)
+
+
+def _stopped_drugs(said: str) -> frozenset[str]:
+    told = critical.treated_and_measured(said)
+    return frozenset(fact.about for fact in told if fact.kind == "drug" and fact.value == "no")

@@ -63,7 +63,9 @@ def form_words() -> frozenset[str]:
 
 @functools.cache
 def _kin() -> dict[str, str]:
-    return {word: row["kin"] for row in tables.rows("german/kin") for word in row["words"].split("|")}
+    return {
+        word: row["kin"] for row in tables.rows("german/relatives") if row["words"] for word in row["words"].split("|")
+    }
 
 
 def kin(word: str) -> str | None:

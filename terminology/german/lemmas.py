@@ -31,7 +31,7 @@ _TABLES = (
     ("german/opposites", "opposites"),
     ("german/plain_words", "term"),
     ("german/plain_words", "plain"),
-    ("german/kin", "words"),
+    ("german/relatives", "words"),
     ("german/units", "spellings"),
     ("german/verbs", "first_person"),
     ("german/verbs", "third_person"),
@@ -72,7 +72,12 @@ def of(word: str) -> frozenset[str]:
 
 @functools.cache
 def _own_words() -> frozenset[str]:
-    texts = (row[column] for name, column in _TABLES for row in tables.rows(name) if row.get("is_regex") != "J")
+    texts = (
+        row[column]
+        for name, column in _TABLES
+        for row in tables.rows(name)
+        if column != "stem" or row.get("is_regex") != "J"
+    )
     return frozenset(word.lower() for text in texts for word in _WORD.findall(text))
 
 

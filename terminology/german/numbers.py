@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from decimal import Decimal
 
+from terminology import tables
+
 _UNITS = {
-    "null": 0, "ein": 1, "eins": 1, "zwei": 2, "zwo": 2, "drei": 3, "vier": 4, "fünf": 5, "sechs": 6, "sieben": 7,
+    "null": 0, "ein": 1, "eins": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5, "sechs": 6, "sieben": 7,
     "acht": 8, "neun": 9, "zehn": 10, "elf": 11, "zwölf": 12, "dreizehn": 13, "vierzehn": 14, "fünfzehn": 15,
     "sechzehn": 16, "siebzehn": 17, "achtzehn": 18, "neunzehn": 19,
 }  # fmt: skip
@@ -30,17 +33,53 @@ _MEASURED = (
 
 _LARGE = 13  # from here on a spoken number is written in figures
 _WORD = re.compile(r"[A-Za-zÄÖÜäöüß]+")
-_NUMBER_WORD = r"[a-zäöüß]*(?:null|eins?|zwei|zwo|drei|vier|fünf|sech|sieb|acht|neun|zehn|elf|zwölf|zig|ßig|hundert|tausend)[a-zäöüß]*"
+_NUMBER_WORD = (
+    r"[a-zäöüß]*(?:null|eins?|zwei|drei|vier|fünf|sech|sieb|acht|neun|zehn|elf|zwölf|zig|ßig|hundert|tausend)[a-zäöüß]*"
+)
 _TOKEN = re.compile(rf"(?<![\w,.])(?:\d+(?:[.,]\d+)?|{_NUMBER_WORD})(?!\w)", re.IGNORECASE)
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+_LONGEST = 90  # letters of a number word
 
 
 def value(word: str) -> int | None:
     """The value of one spoken number, 0 to 999,999; None when the word is none ("einer" is not)."""
     word = word.lower()
-    if word in ("ein", ""):
+    if word in ("ein", "") or len(word) > _LONGEST:
         return None
-    return _value(word)
+    return _standard_value(word)
+
+
+@functools.lru_cache(maxsize=8192)
+def _standard_value(word: str) -> int | None:
+    found = _value(word)
+    return _value(_standard(word)) if found is None else found
+
+
+@functools.cache
+def _forms() -> tuple[re.Pattern[str], dict[str, str]]:
+    """The pieces of number words that are said in another way than they are written."""
+    forms = {row["said"]: row["standard"] for row in tables.rows("german/number_forms")}
+    return re.compile("|".join(sorted(map(re.escape, forms), key=len, reverse=True))), forms
+
+
+def _standard(word: str) -> str:
+    """A number word as it is written: "fuffzich" -> fünfzig, "zwo" -> zwei."""
+    pattern, forms = _forms()
+    return pattern.sub(lambda match: forms[match[0]], word)
+
+
+def _in_standard(text: str) -> str:
+    """`text` with its number words as they are written; a word that is no number stays as it is."""
+
+    def replace(match: re.Match[str]) -> str:
+        word = match[0].lower()
+        if len(word) > _LONGEST or word == "ein" or _value(word) is not None or _standard_value(word) is None:
+            return match[0]
+        return _standard(word)
+
+    return _WORD.sub(replace, text)
 
 
 def _value(word: str) -> int | None:
@@ -62,7 +101,7 @@ def _value(word: str) -> int | None:
 
 def in_figures(text: str) -> str:
     """`text` with its spoken measures in figures and unit symbols; small counts of everyday things stay words."""
-    text = _decimals(text)
+    text = _decimals(_in_standard(text))
     text = _pairs(text)
     text = _temperatures(text)
     text = _singles(text)
@@ -98,6 +137,11 @@ _PAIR = re.compile(
 )
 
 
+#: "von hundert auf fünfzig" is a change, no pressure.
+_CHANGE = re.compile(r"\bvon\s+$", re.IGNORECASE)
+_NEAR = 8  # characters before a number in which the word stands that says what it is
+
+
 def _pairs(text: str) -> str:
     """Blood pressures: two plausible numbers joined by "zu"."""
 
@@ -105,7 +149,9 @@ def _pairs(text: str) -> str:
         upper, lower = _figure(match[1]), _figure(match[2])
         if upper is None or lower is None or not (60 <= upper <= 280 and 30 <= lower <= 160 and lower < upper):
             return match[0]
-        if " zu " not in match[0].lower() and upper < 90:
+        if " zu " not in match[0].lower() and (
+            upper < 90 or _CHANGE.search(text[max(0, match.start() - _NEAR) : match.start()])
+        ):
             return match[0]
         return f"{upper}/{lower}"
 
@@ -128,6 +174,10 @@ def _temperatures(text: str) -> str:
     return _TEMPERATURE.sub(replace, text)
 
 
+_NEXT = re.compile(r"\s*([A-Za-zÄÖÜäöüß]+)")
+_PERCENT = re.compile(r"\s*%")
+
+
 def _singles(text: str) -> str:
     def replace(match: re.Match[str]) -> str:
         word = match[0]
@@ -136,9 +186,9 @@ def _singles(text: str) -> str:
         number = value(word)
         if number is None:
             return word
-        following = _WORD.match(text[match.end() :].lstrip())
-        measured = following is not None and following[0].lower() in _MEASURED
-        percent = text[match.end() :].lstrip().startswith("%")
+        following = _NEXT.match(text, match.end())
+        measured = following is not None and following[1].lower() in _MEASURED
+        percent = _PERCENT.match(text, match.end()) is not None
         return str(number) if number >= _LARGE or measured or percent else word
 
     return _TOKEN.sub(replace, text)
@@ -153,7 +203,7 @@ _BODY_TEMPERATURE = re.compile(r"\b(?:3[4-9]|4[0-3])(?:[.,]\d)?$")
 def _symbols(text: str) -> str:
     def replace(match: re.Match[str]) -> str:
         symbol = UNIT_SYMBOLS[match[1].lower()]
-        if symbol == "°C" and not _BODY_TEMPERATURE.search(text[: match.start()]):
+        if symbol == "°C" and not _BODY_TEMPERATURE.search(text[max(0, match.start() - _NEAR) : match.start()]):
             symbol = "°"
         return f" {symbol}"
 

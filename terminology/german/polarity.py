@@ -1,4 +1,10 @@
-"""Whether a clause says that something is so, is not so, may be so, was so, or is so of somebody else."""
+"""Whether a clause says that something is so, is not so, may be so, was so, or is so of somebody else.
+
+Source of the words: the tables `german/negation` and `german/uncertainty`. Kinds of negation: `negates`; `apart`, "außer
+Penicillin vertrag ich alles"; `partial`, which denies no more than its own words, "wird nicht besser"; `idle`, which
+negates nothing; `gone`, the end or lack of something. Kinds of uncertainty: `hedge`; `guess`, which hedges a doctor's
+judgement and not a patient's figure; `exclude`, what has yet to be ruled out or cannot be; `idle`.
+"""
 
 from __future__ import annotations
 
@@ -6,32 +12,11 @@ import functools
 import re
 from typing import Literal
 
+from terminology import tables
 from terminology.german import vocabulary
 
 Polarity = Literal["affirmed", "negated", "uncertain", "historical", "family"]
 
-_NEGATION = re.compile(
-    r"\b(?:kein(?:e[nmrs]?|s|erlei)?|koa(?:n|ne|ns)?|koi(?:n|ne|ns)?|nimmer|(?<=[a-zäöüß] )nein|(?<=[a-zäöüß] )nee|nicht|ned|net|nich|nix|nichts|nie(?:mals)?|nirgend\w*|ohne|weder|"
-    r"vernein\w*|schließ\w* (?:ich |wir )?(?:das |damit )?aus|negativ|unwahrscheinlich|ausgeschlossen|entf(?:ällt|allen))\b",
-    re.IGNORECASE,
-)
-#: Words with "nicht" that negate nothing, or state a complaint.
-_NOT_NEGATING = re.compile(
-    r"\bnicht (?:nur|so|mehr so|ganz|immer|ausgeschlossen|auszuschließen|gut|richtig|besonders|unbedingt|besser|wundern|vergessen|"
-    r"auslassen|schlafen|durchschlafen|einschlafen|konzentrieren|bewegen|laufen|gehen|auftreten|heben|schlucken|atmen|"
-    r"durchatmen|sitzen|liegen|stehen|arbeiten|halten|steroidal\w*|raucher\w*)\b"
-    r"|\b(?:keine|kaum) luft\b|\bkeine? (?:kraft|lust|appetit|energie|antrieb|ruhe|ahnung|frage|wunder|problem)\b|\bkeinen (?:appetit|antrieb|hunger)\b"
-    r"|\bgeht (?:das |so |es )*(?:gar )?nicht\b|\bob (?:.{0,40})nicht\b|\bkommt nicht von\b|\bnicht wahr\b|\boder nicht\b|\bnichts? (?:anderes|weiter)\b"
-    r"|\b(?:mehr|weiter|sonst) nichts?\b|\bmehr wird das nicht\b|\bnie (?:eine|einen|was)? ?(?:vergessen|ausgelassen|verpasst)\b"
-    r"|\bohne (?:befund|dass|was|sauerstoff|o2|brille|belastung|gehhilfe|begleitung|rezept|probleme|pause|anlass|grund|unterbrechung|hilfe)\b|\bnoch nicht\b|\bnicht wieder\b|\bnie(?:mals)? (?:richtig|wieder so)\b",
-    re.IGNORECASE,
-)
-_UNCERTAIN = re.compile(
-    r"\b(?:verdacht|verdächtig|v\. ?a\b|möglich(?:erweise)?|eventuell|vermutlich|wahrscheinlich|womöglich|könnte[n]?|fraglich|unklar|"
-    r"am ehesten|a\. ?e\b|denkbar|nicht (?:ganz )?(?:sicher|ausgeschlossen|auszuschließen)|spricht (?:eher |am ehesten )?für|"
-    r"hinweis(?:e)? auf|differen[tz]ialdiagnos\w*|weiß (?:ich )?nicht|schwer zu sagen)\b",
-    re.IGNORECASE,
-)
 _HISTORICAL = re.compile(
     r"\b(?:zustand nach|z\. ?n\b|früher(?:e[rnms]?)?|damals|seinerzeit|ehemalig\w*|ehemals|als kind|als jugendliche[r]?|in der kindheit|"
     r"als junge[rn]? \w+|vor (?:\w+ )?(?:\w+|\d+) jahren|vor (?:einem|\d+) jahr|vor jahren|(?:vor)?letzte?[nrms]? (?:jahr|sommer|winter|herbst|frühjahr|frühling)|voriges jahr|vorigen (?:sommer|winter|herbst)|(?:19|20)[0-2]\d|"
@@ -47,7 +32,7 @@ def of(clause: str) -> Polarity:
         return "family"
     if is_negated(clause):
         return "negated"
-    if _UNCERTAIN.search(clause):
+    if is_uncertain(clause):
         return "uncertain"
     if _HISTORICAL.search(clause):
         return "historical"
@@ -56,12 +41,60 @@ def of(clause: str) -> Polarity:
 
 def is_negated(clause: str) -> bool:
     """Whether a negation stands in the clause that is not part of a phrase which negates nothing."""
-    return _NEGATION.search(_NOT_NEGATING.sub(" ", clause)) is not None
+    return _phrases("negation", "negates", "apart").search(_without_idle(clause)) is not None
+
+
+def has_denial(text: str) -> bool:
+    """Whether any word of a text denies something, were it only a part of a phrase, or says that something is gone."""
+    return _phrases("negation", "negates", "apart", "gone").search(text) is not None
+
+
+def partial(clause: str) -> tuple[int, int] | None:
+    """Where a phrase stands that denies no more than its own words, as (start, end): "wird nicht besser"."""
+    match = _phrases("negation", "partial").search(clause)
+    return match.span() if match is not None else None
+
+
+def without_partial(text: str) -> str:
+    """A text without its phrases that deny no more than their own words."""
+    return _phrases("negation", "partial").sub(" ", text)
+
+
+def apart(clause: str) -> int | None:
+    """Where what is excepted from "alles" begins: "außer Penicillin vertrag ich alles"; None where nothing is."""
+    match = _phrases("negation", "apart").search(clause)
+    return match.start() if match is not None else None
 
 
 def is_uncertain(clause: str) -> bool:
     """Whether the clause is hedged."""
-    return _UNCERTAIN.search(clause) is not None
+    return _phrases("uncertainty", "hedge", "exclude").search(_sure(clause)) is not None
+
+
+def is_guess(clause: str) -> bool:
+    """Whether the clause is hedged, or its words make a doctor's judgement a guess: "wohl", "vielleicht", "scheint"."""
+    return is_uncertain(clause) or _phrases("uncertainty", "guess").search(_sure(clause)) is not None
+
+
+def is_to_exclude(clause: str) -> bool:
+    """Whether the clause says that something has yet to be ruled out, or cannot be."""
+    return _phrases("uncertainty", "exclude").search(clause) is not None
+
+
+def _sure(clause: str) -> str:
+    return _phrases("uncertainty", "idle").sub(" ", clause)
+
+
+def _without_idle(clause: str) -> str:
+    for table, kind in (("uncertainty", "exclude"), ("negation", "partial"), ("negation", "idle")):
+        clause = _phrases(table, kind).sub(" ", clause)
+    return clause
+
+
+@functools.cache
+def _phrases(table: str, *kinds: str) -> re.Pattern[str]:
+    patterns = (row["pattern"] for row in tables.rows(f"german/{table}") if row["kind"] in kinds)
+    return re.compile(rf"\b(?:{'|'.join(patterns)})(?!\w)", re.IGNORECASE)
 
 
 def is_historical(clause: str) -> bool:

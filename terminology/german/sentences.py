@@ -23,6 +23,7 @@ _ABBREVIATIONS = (
 _KNOWN = frozenset(_ABBREVIATIONS) - {"min", "max", "a", "e", "s", "n", "h"}
 
 _END = re.compile(r"[.!?…]+[\"'»“”)]*(?=\s|$)")
+_LOOKED_BACK = 24  # characters before a full stop: more than the longest abbreviation
 _MONTHS = r"(?:januar|februar|märz|april|mai|juni|juli|august|september|oktober|november|dezember)"
 _ORDINAL = re.compile(r"\b\d{1,2}$")
 _AFTER_ORDINAL = re.compile(
@@ -53,7 +54,7 @@ def _split_line(line: str, offset: int) -> list[Span]:
 
 
 def _is_inner(line: str, match: re.Match[str]) -> bool:
-    before = line[: match.start()]
+    before = line[max(0, match.start() - _LOOKED_BACK) : match.start()]
     if re.search(r"\b(?:v|z|a|o)\. ?[anbe]$", before, re.IGNORECASE):
         return True
     word = re.search(r"([A-Za-zÄÖÜäöüß]+)$", before)

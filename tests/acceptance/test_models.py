@@ -199,7 +199,7 @@ def test_a_grounded_note_is_the_model_s_and_says_so(served: Served) -> None:
     assert "Vom Regelwerk ergänzt, weil das Modell es ausgelassen hat: 1" in told(task)
     device = served.gateway.get(composition["author"][0]["reference"])
     versions = {v["type"]["coding"][0]["code"]: v["value"] for v in device["version"]}
-    assert versions["model-scribe"] == f"boese ({served.server.persona.model})"
+    assert versions["model-scribe"] == f"boese ({served.server.persona.model}) remote"
     assert versions["prompt-scribe"] == prompts.load("scribe").digest
 
 
@@ -257,7 +257,9 @@ def test_a_shadow_tells_what_would_be_different_and_writes_nothing(served: Serve
 
 def test_a_run_shows_what_became_of_each_question(served: Served) -> None:
     task, _outputs = served.document(says.text("Gerne!"))
-    shown = support.command("runs", "show", task["id"], "--config", served.gateway.config, "--data", served.gateway.data)
+    shown = support.command(
+        "runs", "show", task["id"], "--config", served.gateway.config, "--data", served.gateway.data
+    )
     assert shown.returncode == 0, shown.stderr
     lines = [line for line in shown.stdout.splitlines() if line.startswith("    boese")]
     assert lines and all("  invalid" in line and " tokens  " in line for line in lines)

@@ -184,13 +184,27 @@ def test_exact_answers_one_at_a_time_and_shares_nothing(tiny: Path) -> None:
     assert answers[0].value == answers[2].value and answers[1].value == answers[3].value
 
 
-def test_a_spent_budget_ends_an_answer_validly_and_says_so(tiny: Path) -> None:
-    async def ask(engine: llama.Engine) -> list[base.Answer]:
-        return await asyncio.gather(*(engine.answer(_request(f"Frage {number}", NOTE)) for number in range(8)))
+SAID = {"stellen": [{"text": "Husten seit drei Tagen."}, {"text": "Ramipril 5 mg abgesetzt."}]}
 
-    for answer in _run(_options(tiny, max_tokens=16), ask):
-        assert (answer.is_closed, answer.finish) == (True, "closed")
-        assert answer.tokens > 16
+
+def test_a_sentence_that_a_spent_budget_cuts_is_not_in_the_answer(tmp_path: Path) -> None:
+    """Whatever the budget, an item is there as the model said it, or not at all."""
+    shape = shapes.Shape(json_schema=shapes.obj(stellen=shapes.array(shapes.obj(text=shapes.string(60)), 4)))
+    text = json.dumps(SAID, separators=(",", ":"))
+    model = tiny_models.canned(tmp_path / "a.gguf", text)
+    whole: set[int] = set()
+    for budget in (16, 18, 22, 27, 36, 60):
+        outcome = _run(_options(model, max_tokens=budget), lambda engine: _outcome(engine, _request("Frage", shape)))
+        if isinstance(outcome, base.Failure):
+            assert outcome.kind == "truncated"
+            whole.add(0)
+            continue
+        said = outcome.value["stellen"]
+        assert said == SAID["stellen"][: len(said)]
+        assert outcome.finish == ("closed" if outcome.is_closed else "stop")
+        assert outcome.tokens > budget if outcome.is_closed else outcome.value == SAID
+        whole.add(len(said))
+    assert whole == {0, 1, 2}
 
 
 def test_a_repetition_ends_the_request(tmp_path: Path) -> None:
@@ -310,6 +324,16 @@ def test_a_killed_process_is_started_anew_and_its_requests_are_answered(counting
         return [*answers, await engine.answer(_request("Frage", LONG))]
 
     assert [answer.value for answer in _run(_options(counting), ask)] == [NUMBERS] * 4
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="needs Linux")
+def test_a_crash_of_the_process_leaves_no_core_dump(tiny: Path) -> None:
+    async def ask(engine: llama.Engine) -> str:
+        assert engine._child is not None
+        return Path(f"/proc/{engine._child.pid}/limits").read_text("ascii")
+
+    (limit,) = [line for line in _run(_options(tiny), ask).splitlines() if line.startswith("Max core file size")]
+    assert limit.split()[4:6] == ["0", "0"]
 
 
 def test_the_process_ends_with_its_input(tiny: Path) -> None:

@@ -17,7 +17,7 @@ from tests.integration import model_server
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "_PAUSES", (0.01, 0.02))
+    monkeypatch.setattr(wire, "PAUSES", (0.01, 0.02))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.engines import base
+from pipeline.engines import base, house
 from pipeline.engines.openai import engine, wire
 from tests import falsehoods, hostile_model, says
 from tests.integration import model_server
@@ -21,7 +21,7 @@ LONG = says.text("{" + " " * 20 + '"text":"' + "Ein langer Satz. " * 8, finish=N
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "_PAUSES", (0.01, 0.02))
+    monkeypatch.setattr(wire, "PAUSES", (0.01, 0.02))
 
 
 @pytest.fixture
@@ -213,6 +213,61 @@ def test_what_was_put_off_is_sent_again(server: hostile_model.Hostile) -> None:
     assert len(server.asked) == 3
 
 
+def test_what_nobody_answered_is_sent_again_only_once_the_canary_has_passed(server: hostile_model.Hostile) -> None:
+    server.script = [says.cut(), says.answer(model_server.HONEST)]
+    model_server.answer(server.url)
+    assert [sent.is_canary for sent in server.requests if sent.method == "POST"] == [True, False, True, False]
+
+
+def test_what_was_put_off_goes_over_the_same_connection(server: hostile_model.Hostile) -> None:
+    server.script = put_off(2)
+
+    async def scenario(made: engine.Engine) -> None:
+        connections = server.connections
+        assert (await made.answer(model_server.request())).value == model_server.HONEST
+        assert server.connections == connections
+
+    model_server.run(server.url, scenario)
+    assert [sent.is_canary for sent in server.requests if sent.method == "POST"] == [True, False, False, False]
+
+
+def test_what_was_put_off_is_told_to_nobody_who_did_not_pass_the_canary(server: hostile_model.Hostile) -> None:
+    """The server ends the connection; who comes to its place ignores the schema."""
+
+    def restarted(exchange: hostile_model.Exchange) -> None:
+        exchange.server.canary = says.text("Sonnig.")
+        exchange.status(503, b"{}", Connection="close")
+        exchange.close()
+
+    server.script = [restarted, says.answer(model_server.HONEST)]
+    assert model_server.failing(server.url).kind == "disabled"
+    assert len(server.asked) == 1
+
+
+def test_a_request_that_waited_goes_over_no_new_connection(
+    server: hostile_model.Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the server and the request its connection ends, and another server may be there."""
+    monkeypatch.setattr(engine, "_RESTART_SECONDS", 0.0)
+    genuine = engine.Engine._ready
+    dropped = []
+
+    async def dropping(*how: Any) -> Any:
+        able = await genuine(*how)
+        if len(dropped) < 1:
+            dropped.append(True)
+            await asyncio.to_thread(server.drop)
+            await asyncio.sleep(0.05)
+        return able
+
+    async def scenario(made: engine.Engine) -> None:
+        monkeypatch.setattr(engine.Engine, "_ready", dropping)
+        assert (await made.answer(model_server.request())).value == model_server.HONEST
+
+    model_server.run(server.url, scenario)
+    assert [sent.is_canary for sent in server.requests if sent.method == "POST"] == [True, True, False]
+
+
 def test_no_pause_goes_beyond_the_deadline(server: hostile_model.Hostile) -> None:
     server.script = [says.status(503, Retry_After="3600"), says.answer(model_server.HONEST)]
     assert model_server.failing(server.url).kind == "unavailable"
@@ -240,6 +295,40 @@ def test_no_redirect_is_followed(server: hostile_model.Hostile, status: int) -> 
         server.persona = hostile_model.Persona(pages={"/v1/models": (status, {})})
         assert model_server.failing(server.url).kind == "disabled"
         assert not was_contacted()
+
+
+def test_a_name_that_leads_elsewhere_when_it_counts(
+    server: hostile_model.Hostile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name was looked up and was in the house; the connection is made by another look-up."""
+
+    async def none(*_how: object) -> None:
+        return None
+
+    monkeypatch.setattr(house, "stranger", none)
+    monkeypatch.setattr(house, "is_inside", lambda address, _networks: address != "127.0.0.1")
+    found = model_server.failing(server.url)
+    assert (found.kind, found.text.startswith("127.0.0.1 is no address of the house")) == ("disabled", True)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("behaviour", [says.cut(), says.status(503, Connection="close")])
+def test_a_name_that_leads_elsewhere_when_a_request_is_sent_again(
+    server: hostile_model.Hostile, monkeypatch: pytest.MonkeyPatch, behaviour: hostile_model.Behaviour
+) -> None:
+    async def none(*_how: object) -> None:
+        return None
+
+    def leading_elsewhere(exchange: hostile_model.Exchange) -> None:
+        monkeypatch.setattr(house, "stranger", none)
+        monkeypatch.setattr(house, "is_inside", lambda *_how: False)
+        behaviour(exchange)
+        exchange.close()
+
+    server.script = [leading_elsewhere, says.answer(model_server.HONEST)]
+    assert model_server.failing(server.url).kind == "disabled"
+    assert len(server.asked) == 1
+    assert server.requests[-1].prompt == server.asked[0].prompt
 
 
 def test_no_proxy_of_the_environment_is_used(server: hostile_model.Hostile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,7 +138,7 @@ def test_200_random_answers_in_the_process(weights: Path) -> None:
     )
     counted = many(llama.Engine("zufall", model), ANSWERS)
     assert counted.answers >= ANSWERS
-    assert set(counted.failures) <= {"loop"}  # what a random model does; no answer is ever broken
+    assert set(counted.failures) <= {"loop", "truncated"}  # what a random model does; no answer is ever broken
 
 
 def test_random_answers_of_a_genuine_server(weights: Path) -> None:

@@ -227,7 +227,7 @@ class Batching:
             tokens=job.decoder.count,
             prefill_seconds=job.answers - job.began,
             decode_seconds=time.perf_counter() - job.answers,
-            is_closed=job.decoder.is_closed,
+            closed_at=job.decoder.closed_at,
         )
 
     def _end(self, job: Job) -> None:

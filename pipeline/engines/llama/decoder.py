@@ -27,7 +27,8 @@ class Tokens:
 class Decoder:
     """Feed it the logits of the next token until `is_done`.
 
-    `budget` is the tokens after which the closing mode begins, `most` those that an answer has at most.
+    `budget` is the tokens after which the closing mode begins, `most` those that an answer has at most. `closed_at` is
+    the character from which on the text is the closing mode's, None where the model came to the end by itself.
     """
 
     def __init__(self, matcher: llguidance.LLMatcher, tokens: Tokens, *, budget: int, most: int) -> None:
@@ -42,7 +43,7 @@ class Decoder:
         self._text: list[str] = []
         self.count = 0
         self.is_done = False
-        self.is_closed = False
+        self.closed_at: int | None = None
 
     @property
     def text(self) -> str:
@@ -51,11 +52,13 @@ class Decoder:
 
     def feed(self, logits: NDArray[np.float32]) -> int:
         """The next token; of no use when `is_done`. Raises base.Failure: `loop`, `truncated`, `invalid`."""
-        self.is_closed = self.is_closed or self.count >= self._budget
-        token = self._choose(logits)
+        is_closing = self.count >= self._budget
+        token = self._choose(logits, is_closing)
         if token in self._tokens.ends:
             self.is_done = True
             return token
+        if is_closing and self.closed_at is None:
+            self.closed_at = len(self.text)
         self.count += 1
         self._take(self._tokens.piece(token))
         self.is_done = self._matcher.is_stopped()
@@ -65,25 +68,25 @@ class Decoder:
             raise self._failure("truncated", "The answer did not come to its end.")
         return token
 
-    def _choose(self, logits: NDArray[np.float32]) -> int:
+    def _choose(self, logits: NDArray[np.float32], is_closing: bool) -> int:
         """A token that the grammar allows, already taken by it."""
         best = int(logits.argmax())
         if not np.isfinite(logits[best]):
             raise self._failure("unavailable", "The model computes no numbers; its file may be damaged.")
-        if not self.is_closed and self._tokens.piece(best) and self._matcher.try_consume_tokens([best]) == 1:
+        if not is_closing and self._tokens.piece(best) and self._matcher.try_consume_tokens([best]) == 1:
             return best
-        token = self._masked(logits)
+        token = self._masked(logits, is_closing)
         if not self._matcher.consume_token(token):
             raise self._failure("invalid", "The grammar of the answer is too complex to be held.")
         return token
 
-    def _masked(self, logits: NDArray[np.float32]) -> int:
+    def _masked(self, logits: NDArray[np.float32], is_closing: bool) -> int:
         self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
         bits = np.unpackbits(self._mask.view(np.uint8), count=self._tokens.size, bitorder="little")
         allowed = np.flatnonzero(bits)
         if not len(allowed):
             raise self._failure("invalid", "The grammar of the answer allows nothing more.")
-        if not self.is_closed:
+        if not is_closing:
             return int(allowed[logits[allowed].argmax()])
         if self._matcher.is_accepting():
             return next(token for token in self._tokens.ends if bits[token])

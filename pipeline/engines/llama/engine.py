@@ -6,10 +6,10 @@ import asyncio
 import collections
 import os
 import time
-from typing import Literal
+from typing import Any, Literal
 
 from pipeline.engines import base, memory_fit, options, shapes
-from pipeline.engines.llama import child, messages, turns, weights
+from pipeline.engines.llama import child, messages, shortened, turns, weights
 
 State = Literal["unknown", "available", "disabled", "down"]
 
@@ -78,11 +78,7 @@ class Engine:
 
     async def start(self) -> None:
         """Verify the file and load it. Raises base.NotUsable."""
-        if missing := child.missing():
-            raise base.NotUsable(
-                f"The model {self._name} needs the extra llama, of which {' and '.join(missing)} is not installed: "
-                "run pip install 'fhir-gateway[llama]'."
-            )
+        require_extra(self._name)
         try:
             await self._ready()
         except child.Died:
@@ -153,6 +149,8 @@ class Engine:
                 "invalid", "The answer does not satisfy the schema, although the grammar allowed it.",
                 tokens=answered.tokens,
             ) from None  # fmt: skip
+        if answered.closed_at is not None:
+            value = self._said_to_its_end(request, answered, answered.closed_at)
         return base.Answer(
             value=value,
             prompt_tokens=answered.prompt_tokens,
@@ -160,10 +158,20 @@ class Engine:
             shared_tokens=answered.shared_tokens,
             prefill_seconds=answered.prefill_seconds,
             decode_seconds=answered.decode_seconds,
-            finish="closed" if answered.is_closed else "stop",
-            is_closed=answered.is_closed,
+            finish="stop" if answered.closed_at is None else "closed",
+            is_closed=answered.closed_at is not None,
             mode="single" if self.parallel == 1 else "batched",
         )
+
+    def _said_to_its_end(self, request: base.Request, answered: messages.Answered, closed_at: int) -> Any:
+        """The value without what was under way when the budget was spent."""
+        try:
+            return shapes.parse(shortened.whole(answered.text, closed_at), request.shape)
+        except (shortened.NothingWhole, shapes.NotValid):
+            raise base.Failure(
+                "truncated", "The answer did not come to its end within its tokens, and nothing whole is left of it.",
+                tokens=answered.tokens,
+            ) from None  # fmt: skip
 
     # --- the process --------------------------------------------------------------------------------------------
 
@@ -186,15 +194,27 @@ class Engine:
             await self._unloading
         await asyncio.sleep(BACK_OFF_SECONDS[min(self._recent_deaths(), len(BACK_OFF_SECONDS) - 1)])
         model = self._model
-        await weights.verify(self._name, model.file, model.sha256)
+        stamp = await weights.verify(self._name, model.file, model.sha256)
         await asyncio.to_thread(memory_fit.require, {self._name: model})
-        return await child.start(
+        loaded = await child.start(
             messages.Load(
                 file=model.file.absolute(), context=model.context, parallel=model.parallel,
                 threads=model.threads or max(1, _cores() - 1), batch=model.batch, kv=model.kv,
                 gpu_layers=model.gpu_layers, exact=model.exact,
             )
         )  # fmt: skip
+        is_same = False
+        try:
+            is_same = await weights.is_unchanged(model.file, stamp)
+        finally:
+            if not is_same:
+                await loaded.close()
+        if not is_same:
+            raise base.NotUsable(
+                f"The file {model.file} of the model {self._name} was changed while it was loaded; "
+                "put the recorded one there."
+            )
+        return loaded
 
     def _loaded(self, loading: asyncio.Task[child.Child]) -> None:
         self._loading = None
@@ -235,6 +255,15 @@ class Engine:
         idle, self._child = self._child, None
         if idle is not None:
             self._unloading = asyncio.create_task(idle.close())
+
+
+def require_extra(name: str) -> None:
+    """Raises base.NotUsable where the extra `llama` is not installed, or not all of it."""
+    if missing := child.missing():
+        raise base.NotUsable(
+            f"The model {name} needs the extra llama, of which {' and '.join(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} not installed: run pip install 'fhir-gateway[llama]'."
+        )
 
 
 def _cores() -> int:

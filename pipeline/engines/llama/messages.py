@@ -66,7 +66,7 @@ class Unusable(Clinical):
 
 
 class Answered(Clinical):
-    """The text of an answer and what it cost: tokens and seconds."""
+    """The text of an answer and what it cost: tokens and seconds. `closed_at`: see decoder.Decoder."""
 
     kind: Literal["answered"] = "answered"
     id: int
@@ -76,7 +76,7 @@ class Answered(Clinical):
     tokens: int
     prefill_seconds: float
     decode_seconds: float
-    is_closed: bool
+    closed_at: int | None
 
 
 class Failed(Clinical):

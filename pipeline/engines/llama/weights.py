@@ -4,30 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 from pathlib import Path
 
 from pipeline.engines import base
 
-#: The digests of files as they are: path, bytes, time of the last change (ns).
-_known: dict[tuple[Path, int, int], str] = {}
+#: Which file it is and in which state: device, inode, bytes, times of the last change of content and of anything (ns).
+Stamp = tuple[int, int, int, int, int]
+
+#: The digests of files in the states that they were in.
+_known: dict[tuple[Path, Stamp], str] = {}
 
 
-async def verify(name: str, file: Path, sha256: str) -> None:
+async def verify(name: str, file: Path, sha256: str) -> Stamp:
     """Compare a file with its recorded SHA-256; a large one takes a while, once. Raises base.NotUsable."""
     try:
-        status = await asyncio.to_thread(file.stat)
-        key = (file, status.st_size, status.st_mtime_ns)
-        if key not in _known:
-            _known[key] = await asyncio.to_thread(_digest, file)
+        stamp = _stamp(await asyncio.to_thread(file.stat))
+        if (file, stamp) not in _known:
+            stamp, digest = await asyncio.to_thread(_digest, file)
+            _known[file, stamp] = digest
     except OSError as fault:
         raise base.NotUsable(f"The file {file} of the model {name} cannot be read: {fault.strerror}.") from None
-    if _known[key] != sha256:
+    found = _known[file, stamp]
+    if found != sha256:
         raise base.NotUsable(
-            f"The file {file} of the model {name} has the SHA-256 {_known[key]}, not the configured one: "
+            f"The file {file} of the model {name} has the SHA-256 {found}, not the configured one: "
             "it is another file, or damaged."
         )
+    return stamp
 
 
-def _digest(file: Path) -> str:
+async def is_unchanged(file: Path, stamp: Stamp) -> bool:
+    """Whether it is the file that was verified, untouched since then."""
+    try:
+        return _stamp(await asyncio.to_thread(file.stat)) == stamp
+    except OSError:
+        return False
+
+
+def _digest(file: Path) -> tuple[Stamp, str]:
+    """The digest, and the state before it was read: whoever changes the file meanwhile changes that."""
     with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        stamp = _stamp(os.fstat(stream.fileno()))
+        return stamp, hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import llguidance
 
 from pipeline.clinical import Clinical
-from pipeline.engines import base, shapes
+from pipeline.engines import base, core_dumps, shapes
 from pipeline.engines.llama import batching, closing, decoder, grammar, library, messages, template
 
 #: Grammars that are kept compiled: only large ones without segments, which are catalogues and no patient's.
@@ -167,6 +167,7 @@ def _take(jobs: batching.Batching, item: batching.Job | messages.Cancel) -> None
 
 def main() -> None:
     """Run on standard input and output; what native code prints goes nowhere."""
+    core_dumps.forbid()
     target = os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

@@ -118,19 +118,30 @@ class Engine:
         except shapes.NotBounded:
             raise base.Failure("refused", "The schema of the answer bounds no size.") from None
         async with self._within(request.seconds) as until:
-            able = await self._ready(self._wire, until)
-            user = request.told
-            wanted = 2 * largest + _SPARE + (_THOUGHT_TOKENS if able.thoughts else 0)
-            tokens = self._tokens(able.told, wanted, request.system, user)
-            try:
-                said, value = await _ask(
-                    self._wire, able.told.model, able.form, able.fields, request.system, user, request.shape,
-                    tokens, until, able.stamp,
-                )  # fmt: skip
-            except base.Failure as failure:
-                self._learn(failure)
-                raise
-            self._heard = asyncio.get_running_loop().time()
+            for pause in (*wire.PAUSES, None):
+                try:
+                    return await self._answer(self._wire, request, largest, until)
+                except wire.Unanswered:
+                    if pause is None:
+                        raise
+                await asyncio.sleep(pause)
+        raise AssertionError("the last try returns or raises")
+
+    async def _answer(self, to: wire.Wire, request: base.Request, largest: int, until: float) -> base.Answer:
+        """One try, once it is certain who answers."""
+        able = await self._ready(to, until)
+        user = request.told
+        wanted = 2 * largest + _SPARE + (_THOUGHT_TOKENS if able.thoughts else 0)
+        tokens = self._tokens(able.told, wanted, request.system, user)
+        try:
+            said, value = await _ask(
+                to, able.told.model, able.form, able.fields, request.system, user, request.shape,
+                tokens, until, able.stamp, self._heard + _RESTART_SECONDS,
+            )  # fmt: skip
+        except base.Failure as failure:
+            self._learn(failure)
+            raise
+        self._heard = asyncio.get_running_loop().time()
         return _answer(said, value, request)
 
     def _tokens(self, told: capabilities.Told, wanted: int, system: str, user: str) -> int:
@@ -182,6 +193,7 @@ class Engine:
                     self.state, self.reason, self._passed_with = "down", failure.text, None
                 raise
             self._passed_with, self._pause = to.made, 0.0
+            self._heard = asyncio.get_running_loop().time()
             self.state, self.reason = "available", "The schema canary passed."
             return self.capabilities
 
@@ -192,7 +204,7 @@ class Engine:
         for path in known:
             try:
                 pages[path] = await to.page(path, until)
-            except wire.Lost:
+            except (wire.Lost, wire.Outside):
                 raise
             except base.Failure:
                 pages[path] = None
@@ -208,10 +220,7 @@ class Engine:
         except OSError:
             raise wire.Lost("The model server's name has no address.") from None
         if stranger is not None:
-            raise base.Failure(
-                "disabled",
-                f"{stranger} is no address of the house; name its network in models.{self._name}.networks if it is.",
-            )
+            raise wire.Outside(stranger)
 
     def _is_settled(self, told: capabilities.Told, made: int, heard: float) -> bool:
         """Whether it is the model that passed, in a server that was not started anew.
@@ -256,7 +265,7 @@ async def _passed(to: wire.Wire, told: capabilities.Told, tokens: int, until: fl
             shape = canary.shape()
             try:
                 said, _value = await _ask(
-                    to, told.model, form, fields, canary.SYSTEM, canary.USER, shape, tokens, until, stream.Stamp()
+                    to, told.model, form, fields, canary.SYSTEM, canary.USER, shape, tokens, until, stream.Stamp(), None
                 )
             except base.Failure as failure:
                 if failure.kind in {"disabled", "timeout"} or isinstance(failure, wire.Lost):
@@ -273,7 +282,7 @@ async def _passed(to: wire.Wire, told: capabilities.Told, tokens: int, until: fl
 
 async def _ask(
     to: wire.Wire, model: str | None, form: str, fields: tuple[str, ...], system: str, user: str, shape: Shape,
-    tokens: int, until: float, stamp: stream.Stamp,
+    tokens: int, until: float, stamp: stream.Stamp, known_until: float | None,
 ) -> tuple[stream.Said, Any]:  # fmt: skip
     """One answer with its value."""
     messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
@@ -281,12 +290,15 @@ async def _ask(
     longest = min(2 * shape.max_bytes + _SPARE, _CHARACTERS_A_TOKEN * tokens)
     limits = stream.Limits(longest, _CHARACTERS_A_TOKEN * _THOUGHT_TOKENS)
     begun = time.monotonic()
-    async with to.ask(body, until) as chunks:
+    async with to.ask(body, until, known_until) as chunks:
         said = await stream.read(chunks, limits, stamp, begun)
     try:
         return said, shapes.parse(said.text, shape)
     except shapes.NotValid:
-        raise base.Failure("invalid", "The answer is no JSON of the schema.", tokens=said.tokens) from None
+        raise base.Failure(
+            "invalid", "The answer is no JSON of the schema.",
+            tokens=said.tokens, thinking_tokens=said.thinking_tokens,
+        ) from None  # fmt: skip
 
 
 def _answer(said: stream.Said, value: Any, request: base.Request) -> base.Answer:

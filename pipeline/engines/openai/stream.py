@@ -127,12 +127,13 @@ class _Frames:
     def __init__(self) -> None:
         self._rest = bytearray()  # of a line that has no end yet
         self._data: list[bytes] = []
+        self._held = 0  # bytes of `_data`, with a line's end for each
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The data of the events that are whole now."""
         had_return = self._rest.endswith(b"\r")
         self._rest += chunk
-        if len(self._rest) + sum(map(len, self._data)) > _LONGEST_EVENT + len(chunk):
+        if len(self._rest) > _LONGEST_EVENT + len(chunk):
             raise _broken("an event has no end")
         if not had_return and _LINE_END.search(chunk) is None:
             return []
@@ -149,10 +150,13 @@ class _Frames:
     def _line(self, line: bytes) -> bytes | None:
         name, _, value = line.partition(b":")
         if not line and self._data:
-            data, self._data = b"\n".join(self._data), []
+            data, self._data, self._held = b"\n".join(self._data), [], 0
             return data
         if name == b"data":
             self._data.append(value.removeprefix(b" "))
+            self._held += len(self._data[-1]) + 1
+            if self._held > _LONGEST_EVENT:
+                raise _broken("an event has no end")
         elif name == b"error":  # llama.cpp before 2025
             raise base.Failure("unavailable", "The model server ended the answer with an error.")
         return None
@@ -223,6 +227,8 @@ class _Reading:
         if finish is not None:
             if not isinstance(finish, str):
                 raise _broken("an end that is no word")
+            if self.finish not in (None, finish):
+                raise self._failure("invalid", "The server ended the answer twice, for two reasons.")
             self.finish = finish
 
     def _piece(self, delta: dict[str, Any], name: str) -> str:
@@ -269,7 +275,13 @@ class _Reading:
         return self._failure(kind, "The model server ended the answer with an error.")
 
     def _failure(self, kind: base.Kind, text: str) -> base.Failure:
-        return base.Failure(kind, text, tokens=max(self.pieces, (self.length + self.thought) // 4))
+        thought = self.thought + thinking.split("".join(self.text)).thought
+        everything = self.thought + self.length
+        counted = self.usage.answer
+        tokens = counted if counted is not None else max(self.pieces, everything // 4)
+        told = self.usage.thoughts
+        thoughts = told if told is not None else round(tokens * thought / everything) if everything else 0
+        return base.Failure(kind, text, tokens=tokens, thinking_tokens=min(thoughts, tokens))
 
     def end(self) -> Said:
         """The whole answer, its thoughts taken off."""

@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import json
+import re
 import ssl
 import urllib.parse
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import httpx
 
-from pipeline.engines import base, options
+from pipeline.engines import base, house, options
 
-_PAUSES = (0.25, 1.0)  # seconds before the second and the third try
+PAUSES = (0.25, 1.0)  # seconds before the second and the third try
 _IDLE_SECONDS = 4.0  # an idle connection is kept so long; llama.cpp, uvicorn and Node end theirs after five
 _DRAIN_SECONDS = 0.5
+_DRAIN_BYTES = 65_536
 _PAGE_BYTES = 4 * 1_048_576  # of a page that tells of the server
 _BUSY = frozenset({429, 503})
+_LONGEST_NAME = 253  # characters
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMBERS = re.compile(r"[0-9.]+")
 _GONE = frozenset({404, 405, 501})
 _NOT_READY = frozenset({408, 425, 429, 502, 503, 504})
 
@@ -49,12 +55,25 @@ class Lost(base.Failure):
         super().__init__("unavailable", text)
 
 
+class Unanswered(Lost):
+    """Nobody answered the request, so it may be sent again, once whoever is there now has passed the canary."""
+
+
+class Outside(base.Failure):
+    """The server stands outside the building."""
+
+    def __init__(self, address: str) -> None:
+        text = f"{address} is no address of the house; name its network in networks of the model if it is."
+        super().__init__("disabled", text)
+
+
 class Wire:
     """A pool of at most `parallel` connections to the server. Raises base.NotUsable for what can never work."""
 
     def __init__(self, model: options.OpenAI) -> None:
         self.root = _root(model.url)
         self.made = 0  # connections so far
+        self._networks = model.networks
         self._key_file = model.key_file
         if model.key_file is not None:
             try:
@@ -98,13 +117,18 @@ class Wire:
             return None
 
     @contextlib.asynccontextmanager
-    async def ask(self, body: dict[str, Any], until: float) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def ask(
+        self, body: dict[str, Any], until: float, known_until: float | None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The bytes of the event stream that answers `body`. Whoever leaves by an exception ends the connection.
 
-        `until` is a time of the running loop; no pause before another try goes beyond it.
+        `until` is a time of the running loop; no pause before another try goes beyond it. Until `known_until` it is
+        certain who is at the other end of a new connection; after it, and when it is sent again, `body` goes only
+        over a connection that is there already, or Unanswered is raised. None: `body` holds nothing of a patient.
         """
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        async with self._response("POST", "/v1/chat/completions", content, until, again=True) as response:
+        path = "/v1/chat/completions"
+        async with self._response("POST", path, content, until, again=True, known_until=known_until) as response:
             if response.status_code != 200:
                 raise failure(response.status_code)
             _check_encoding(response)
@@ -118,36 +142,46 @@ class Wire:
 
     @contextlib.asynccontextmanager
     async def _response(
-        self, method: Literal["GET", "POST"], path: str, content: bytes | None, until: float, *, again: bool
-    ) -> AsyncIterator[httpx.Response]:
+        self, method: Literal["GET", "POST"], path: str, content: bytes | None, until: float, *,
+        again: bool, known_until: float | None = None,
+    ) -> AsyncIterator[httpx.Response]:  # fmt: skip
         with _named_failures():
-            response = await self._send(method, path, content, until, again=again)
+            response = await self._send(method, path, content, until, again=again, known_until=known_until)
             try:
                 yield response
             finally:
                 await response.aclose()
 
     async def _send(
-        self, method: Literal["GET", "POST"], path: str, content: bytes | None, until: float, *, again: bool
-    ) -> httpx.Response:
+        self, method: Literal["GET", "POST"], path: str, content: bytes | None, until: float, *,
+        again: bool, known_until: float | None,
+    ) -> httpx.Response:  # fmt: skip
         """The first response. A request that nobody answered, or that was put off, is sent again."""
-        for pause in (*(_PAUSES if again else ()), None):
+        trusted = known_until
+        for pause in (*(PAUSES if again else ()), None):
             request = self._http.build_request(
                 method, f"{self.root}{path}", content=content, headers=self._headers(method),
-                extensions={"trace": self._trace},
+                extensions={"trace": self._trace(trusted)},
             )  # fmt: skip
             try:
                 response = await self._http.send(request, stream=True)
             except (httpx.NetworkError, httpx.ConnectTimeout, httpx.RemoteProtocolError) as error:
-                if pause is None or not _may_be_repeated(error):
+                if not _may_be_repeated(error):
+                    raise
+                if known_until is not None:
+                    raise Unanswered("The model server did not answer the request.") from None
+                if pause is None:
                     raise
                 wait = pause
             else:
                 wait = _put_off(response, pause)
                 if pause is None or response.status_code not in _BUSY or _now() + wait >= until:
                     return response
+                async with _raw(response) as chunks:
+                    await _drain(chunks)
                 await response.aclose()
             await asyncio.sleep(wait)
+            trusted = None if known_until is None else 0.0
         raise AssertionError("the last try returns or raises")
 
     def _headers(self, method: str) -> dict[str, str]:
@@ -159,8 +193,25 @@ class Wire:
                 raise base.Failure("disabled", str(error)) from None
         return headers
 
-    async def _trace(self, event: str, _details: dict[str, Any]) -> None:
-        self.made += event == "connection.connect_tcp.complete"
+    def _trace(self, known_until: float | None) -> Callable[[str, dict[str, Any]], Awaitable[None]]:
+        """What watches a request's connection: whether it may be made, and where it leads, before a byte is sent."""
+
+        async def trace(event: str, details: dict[str, Any]) -> None:
+            if event == "connection.connect_tcp.started" and known_until is not None and _now() >= known_until:
+                raise Unanswered("The connection to the model server has ended.")
+            if event == "connection.connect_tcp.complete":
+                self.made += 1
+                await self._stays_in_the_house(details["return_value"])
+
+        return trace
+
+    async def _stays_in_the_house(self, connection: Any) -> None:
+        """End a new connection to an address outside: its look-up was another than the one that was checked before."""
+        peer = connection.get_extra_info("server_addr")
+        if peer is not None and house.is_inside(str(peer[0]), self._networks):
+            return
+        await connection.aclose()
+        raise Outside(str(peer[0])) if peer is not None else Lost("The connection to the model server broke.")
 
 
 def failure(status: int) -> base.Failure:
@@ -187,9 +238,23 @@ def _root(url: str) -> str:
         raise base.NotUsable("The url of the model server must hold no user or password; put the key into key_file.")
     if parts.scheme not in {"http", "https"} or not parts.hostname or not has_port or not url.isascii() or " " in url:
         raise base.NotUsable("The url of the model server must be like http://127.0.0.1:8000/v1.")
+    if not _is_host(url, parts.hostname):
+        raise base.NotUsable("The url of the model server names no host that there can be; check its name or address.")
     if parts.query or parts.fragment:
         raise base.NotUsable("The url of the model server must end with its path; remove what begins with ? or #.")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1').rstrip('/')}"
+
+
+def _is_host(url: str, host: str) -> bool:
+    """Whether a host is an address or a name that can be looked up: RFC 1123, and `_`, which containers' names have."""
+    try:
+        decoded = httpx.URL(url).host  # raises for what is no punycode
+        if ":" in host or _NUMBERS.fullmatch(host):
+            ipaddress.ip_address(host)
+            return "%" not in decoded
+    except (httpx.InvalidURL, ValueError):
+        return False
+    return len(host) <= _LONGEST_NAME and all(_LABEL.fullmatch(label) for label in host.removesuffix(".").split("."))
 
 
 def _key(file: Path) -> str:
@@ -239,11 +304,14 @@ def _raw(response: httpx.Response) -> contextlib.aclosing[AsyncGenerator[bytes, 
 
 
 async def _drain(chunks: AsyncGenerator[bytes, None]) -> None:
-    """Read what follows the last event, so that the connection can be used again; not for long."""
+    """Read what is left, so that the connection can be used again; not for long."""
+    left = _DRAIN_BYTES
     with contextlib.suppress(TimeoutError, httpx.TransportError):
         async with asyncio.timeout(_DRAIN_SECONDS):
-            async for _chunk in chunks:
-                pass
+            async for chunk in chunks:
+                left -= len(chunk)
+                if left < 0:
+                    return
 
 
 def _put_off(response: httpx.Response, pause: float | None) -> float:

@@ -42,8 +42,11 @@ _PLAIN_NO = re.compile(
     r"^(?:nein|nee|nö|naa?|ne|noi|nä)\b[,.!]?\s*(?:(?:gar nicht|überhaupt nicht|auch nicht|eigentlich nicht|nie|nein|nee|nichts|gar nichts|bisher nicht|im moment nicht|zum glück(?: nicht)?|gott sei dank(?: nicht)?)[,.!]?\s*)*",
     re.IGNORECASE,
 )
+#: "Schon" is no yes where a no follows: "schon lange nicht mehr".
+_ENDED_LONG_AGO = r"schon(?=[^.!?]{0,40}\b(?:nicht|nimmer|nie|keine?[nrs]?)\b)"
 _YES = re.compile(
-    r"^(?:ja|doch|jo|joa|joh|jawohl|genau|stimmt|freilich|klar|schon|leider(?: ja| schon)?|richtig|mhm|sicher|natürlich)\b[,.!]?\s*(?:(?:ja|doch|schon|genau|leider)\b[,.!]?\s*)*",
+    rf"^(?!{_ENDED_LONG_AGO})(?:ja|doch|jo|joa|joh|jawohl|genau|stimmt|freilich|klar|schon|leider(?: ja| schon)?|richtig|mhm|sicher|natürlich)\b[,.!]?\s*"
+    rf"(?:(?!{_ENDED_LONG_AGO})(?:ja|doch|schon|genau|leider)\b[,.!]?\s*)*",
     re.IGNORECASE,
 )
 _WH = re.compile(
@@ -163,7 +166,7 @@ def _answered(asked: list[Utterance], answer: Utterance) -> Iterator[Utterance]:
         yield Utterance(speaker, "", evidence, question=topic, is_negative=True)
         yield replace(answer, text=match["rest"])
     else:
-        negative = _NO.match(bare) is not None
+        negative = _NO.match(bare) is not None or re.match(_ENDED_LONG_AGO, bare, re.IGNORECASE) is not None
         asked_for = topic if is_wh or negative else f"{topic}?"
         yield Utterance(speaker, rest, evidence, question=asked_for, is_negative=negative)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.evaluation import comparison, figures, files, limits, shares
+from pipeline.evaluation import comparison, figures, files, limits
 from pipeline.evaluation.page import markup, verdict
 from pipeline.evaluation.page.markup import Markup, count, facts, heading, table, tag
-
-_BOUNDS = {limit.figure: limit for limit in limits.LIMITS}
 
 
 def section(compared: comparison.Comparison) -> Markup:
@@ -19,22 +17,24 @@ def section(compared: comparison.Comparison) -> Markup:
             head = tag("th", figures.GROUPS[figure.group], colspan=len(compared.measured) + 1, scope="colgroup")
             rows.append(tag("tr", head, class_="group"))
         best = compared.best(figure, level)
-        cells = [_cell(figure, column.value(figure, level), column.label in best) for column in compared.measured]
+        cells = [_cell(figure, column, level, column.label in best) for column in compared.measured]
         rows.append(tag("tr", tag("th", f"{figure.title}{verdict.at(level)}", scope="row"), *cells))
     heads = [heading(column.label, is_number=True) for column in compared.measured]
+    bounds = limits.of(compared.sources[0].header.readability)
     meanings = {f"{figures.GROUPS[figure.group]}: {figure.title}": figure.meaning for figure in figures.FIGURES}
     return markup.section(
         "Every figure",
         "● marks the best of a row, ▲ what is beyond its limit.",
         table([heading("figure"), *heads], rows),
         tag("details", tag("summary", "What the figures mean"), facts(meanings)),
-        tag("details", tag("summary", "The limits"), facts(dict(_limit(limit) for limit in limits.LIMITS))),
+        tag("details", tag("summary", "The limits"), facts(dict(_limit(limit) for limit in bounds))),
         is_long=True,
     )
 
 
-def _cell(figure: figures.Figure, value: shares.Value | None, is_best: bool) -> Markup:
-    limit = _BOUNDS.get(figure.name)
+def _cell(figure: figures.Figure, column: comparison.Column, level: int | None, is_best: bool) -> Markup:
+    value = column.value(figure, level)
+    limit = next((limit for limit in column.bounds if limit.figure == figure.name), None)
     is_over = value is not None and limit is not None and not limit.is_kept(value)
     kind = " over" if is_over else " best" if is_best else ""
     counted = f"{value.part:,.0f} of {value.whole:,.0f}" if value is not None and value.part is not None else ""

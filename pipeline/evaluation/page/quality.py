@@ -19,7 +19,7 @@ def against_speed(compared: comparison.Comparison) -> Markup:
         for column in compared.columns:
             quality, time = column.value(figure), column.value(wall, level)
             if quality is not None and time is not None:
-                points.append(charts.Point(time.value, quality.value, column.label, verdict.kind(column)))
+                points.append(charts.Point(time.value, quality.value, column.label, column.verdict))
         if points:
             return section(
                 "Quality against speed",
@@ -31,9 +31,10 @@ def against_speed(compared: comparison.Comparison) -> Markup:
 
 
 def _legend() -> Markup:
-    kinds = {"good": "keeps every limit", "bad": "disqualified", "reference": "reference"}
     items = (
-        tag("li", tag("svg", charts.mark(kind, 7, 7), viewBox="0 0 14 14"), words) for kind, words in kinds.items()
+        tag("li", tag("svg", charts.mark(kind, 7, 7), viewBox="0 0 14 14"), words)
+        for kind, words in comparison.VERDICTS.items()
+        if kind != "open"  # it has no place in the picture
     )
     return tag("ul", *items, class_="legend")
 

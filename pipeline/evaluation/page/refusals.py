@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pipeline.evaluation import comparison, shares
+from collections.abc import Sequence
+from typing import get_args
+
+from pipeline import results
+from pipeline.engines import options
+from pipeline.evaluation import checks, comparison, figures, records, shares
 from pipeline.evaluation.page import charts, markup
 from pipeline.evaluation.page.markup import Markup, heading, legend, table, tag
-from pipeline.grounding import faults
 
-_HARMS = ("critical", "major", "minor")
-
-
-def _harm(name: str) -> str:
-    return name.partition("/")[0]
+_HARMS: tuple[results.Harm, ...] = get_args(results.Harm)
 
 
 def _per_hundred(count: int, proposed: int) -> float:
@@ -19,36 +19,48 @@ def _per_hundred(count: int, proposed: int) -> float:
 
 
 def section(compared: comparison.Comparison) -> Markup:
-    """Bars by harm and the table by check; nothing where nothing was refused."""
-    most = max((_per_hundred(sum(c.refused().values()), c.proposed) for c in compared.columns), default=0.0)
-    if not most:
+    """For each stage bars by harm and the table by check; nothing where nothing was refused."""
+    parts = [part for stage in records.STAGES for part in _of_stage(compared, stage)]
+    if not parts:
         return Markup()
-    head = [heading("model"), heading(""), heading("of 100 proposals", is_number=True)]
     return markup.section(
         "What the gate refused",
-        "How much each model wanted to write that the talk does not carry, over all of its answers and stages. Nothing "
-        "of it reaches the chart. Critical: a treatment decision could have rested on it. Major: it misleads. Minor: "
+        "How much each model wanted to write that the talk does not carry, over all of its answers. Nothing of it "
+        "reaches the chart. Critical: a treatment decision could have rested on it. Major: it misleads. Minor: "
         "wording.",
         legend({harm: harm for harm in _HARMS}),
-        table(head, [_bar(column, most) for column in compared.columns if column.proposed]),
-        tag("h3", "By check, of 100 proposals", class_="apart"),
-        _by_check(compared),
+        *parts,
         is_long=True,
     )
 
 
-def _bar(column: comparison.Column, most: float) -> Markup:
-    by_harm = dict.fromkeys(_HARMS, 0)
-    for name, count in column.refused().items():
+def _of_stage(compared: comparison.Comparison, stage: options.Served) -> list[Markup]:
+    columns = [column for column in compared.columns if column.proposed(stage)]
+    most = max((_per_hundred(sum(c.refused(stage).values()), c.proposed(stage)) for c in columns), default=0.0)
+    if not most:
+        return []
+    title = figures.GROUPS[stage]
+    head = [heading("model"), heading(""), heading("of 100 proposals", is_number=True)]
+    return [
+        tag("h3", title, class_="apart"),
+        table(head, [_bar(column, stage, most) for column in columns]),
+        tag("h3", f"{title}, by check, of 100 proposals", class_="apart"),
+        _by_check(compared, stage, columns),
+    ]
+
+
+def _bar(column: comparison.Column, stage: options.Served, most: float) -> Markup:
+    proposed, by_harm = column.proposed(stage), dict.fromkeys(_HARMS, 0)
+    for name, count in column.refused(stage).items():
         by_harm[_harm(name)] += count
     parts = [
-        charts.Part(_per_hundred(count, column.proposed), harm, f"{harm}: {count} of {column.proposed}")
+        charts.Part(_per_hundred(count, proposed), harm, f"{harm}: {count} of {proposed}")
         for harm, count in by_harm.items()
     ]
     told = ", ".join(f"{count} {harm}" for harm, count in by_harm.items() if count) or "nothing"
-    share = f"{_per_hundred(sum(by_harm.values()), column.proposed):.1f}"
-    counts = tag("span", f"{told} of {column.proposed:,}", class_="count")
-    drawn = charts.bar(parts, most, f"{column.label}: {told} refused of {column.proposed}")
+    share = f"{_per_hundred(sum(by_harm.values()), proposed):.1f}"
+    counts = tag("span", f"{told} of {proposed:,}", class_="count")
+    drawn = charts.bar(parts, most, f"{column.label}, {figures.GROUPS[stage]}: {told} refused of {proposed}")
     return tag(
         "tr",
         tag("th", column.label, scope="row"),
@@ -57,21 +69,19 @@ def _bar(column: comparison.Column, most: float) -> Markup:
     )
 
 
-def _by_check(compared: comparison.Comparison) -> Markup:
-    columns = [column for column in compared.columns if column.proposed]
-    totals: dict[str, int] = {}
-    for column in columns:
-        for name, count in column.refused().items():
-            totals[name] = totals.get(name, 0) + count
-    most = max(_per_hundred(count, c.proposed) for c in columns for count in c.refused().values())
-    order = sorted(totals, key=lambda name: (_HARMS.index(_harm(name)), -totals[name], name))
+def _harm(name: str) -> results.Harm:
+    return next(harm for harm in _HARMS if harm == name.partition("/")[0])
+
+
+def _by_check(compared: comparison.Comparison, stage: options.Served, columns: Sequence[comparison.Column]) -> Markup:
+    names = compared.refusals(stage)
+    most = max(column.of_hundred(stage, name) for column in columns for name in names)
     rows = []
-    for name in order:
+    for name in names:
         check = name.partition("/")[2]
-        reason = faults.CHECKS[check].reason if check in faults.CHECKS else ""
-        cells = [_heat(_per_hundred(c.refused().get(name, 0), c.proposed), most, _harm(name)) for c in columns]
-        about = tag("th", tag("code", check), " ", tag("span", reason, class_="soft", lang="de"), scope="row")
-        rows.append(tag("tr", about, tag("td", _harm(name)), *cells))
+        cells = [_heat(column.of_hundred(stage, name), most, _harm(name)) for column in columns]
+        why = tag("span", checks.reason(stage, check), class_="soft", lang="de")
+        rows.append(tag("tr", tag("th", tag("code", check), " ", why, scope="row"), tag("td", _harm(name)), *cells))
     heads = [heading(column.label, is_number=True) for column in columns]
     return table([heading("check"), heading("harm"), *heads], rows)
 
@@ -113,7 +123,7 @@ def judge(compared: comparison.Comparison) -> Markup:
     titles = (*_COUNTS.values(), "agreement", "Cohen's kappa")
     return markup.section(
         "Gate and judge",
-        "Another model was asked of each statement, kept or refused, whether the cited words carry it. It changes no "
-        "grade: look at the statements of which the two say different things.",
+        "Another model was asked of each statement of the model, kept or refused, whether the cited words carry it. It "
+        "changes no grade: look at the statements of which the two say different things.",
         table([heading("model"), *(heading(title, is_number=True) for title in titles)], rows),
     )

@@ -68,17 +68,22 @@ def load(compared: comparison.Comparison) -> Markup:
                 (level, value.value) for level in column.levels if (value := column.value(figure, level)) is not None
             ]
             if found:
-                given.append(charts.Line(column.label, f"c{number % _COLOURS}", found))
+                given.append(charts.Line(column.label, _kind(number), found))
         if given:
             written = functools.partial(_written, figure)
             drawn.append(charts.lines(given, compared.levels, figure.title, written))
-    colours = {f"c{n % _COLOURS}": column.label for n, column in enumerate(compared.measured)}
+    colours = {_kind(number): column.label for number, column in enumerate(compared.measured)}
     return section(
         "Under load",
         "Several consultations at once, as with several doctors. Their time includes the wait for a slot.",
         legend(colours),
         tag("div", *drawn, class_="multiples"),
     )
+
+
+def _kind(number: int) -> str:
+    """The colour of a model's line, and how it is drawn where the colours begin anew."""
+    return f"c{number % _COLOURS} turn{number // _COLOURS}"
 
 
 def _written(figure: figures.Figure, value: float) -> str:

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from pipeline.engines import options
 from pipeline.evaluation import comparison, figures
 from pipeline.evaluation.page.markup import Markup, section, tag
 
-_VERDICTS = {"good": "keeps every limit", "bad": "disqualified", "reference": "reference"}
 #: The figures on a card.
 _KEYS = ("recall", "refused-critical", "omitted", "notes-served", "wall", "success")
-
-
-def kind(column: comparison.Column) -> str:
-    """`good`, `bad` or `reference`."""
-    if column.model == options.RULES:
-        return "reference"
-    return "bad" if column.failures else "good"
 
 
 def at(level: int | None) -> str:
@@ -48,8 +39,8 @@ def _card(column: comparison.Column) -> Markup:
             "div",
             tag("h3", column.label),
             tag("p", column.about, class_="about"),
-            tag("span", _VERDICTS[kind(column)], class_=f"pill {kind(column)}"),
+            tag("span", comparison.VERDICTS[column.verdict], class_=f"pill {column.verdict}"),
         ),
         tag("div", tag("dl", *keys, class_="keys") if keys else Markup(), why if column.failures else Markup()),
-        class_=f"card {kind(column)}",
+        class_=f"card {column.verdict}",
     )

@@ -90,7 +90,7 @@ def quoted(
         return faults.CHECKS["no-content"]
     span = results.Evidence(segment=place.segment, start=around[0].start, end=around[-1].end)
     statement = results.Statement(id=f"q{number}", section=section, text=text, polarity=says, evidence=(span,))
-    return gate.fault(statement, transcript) or statement
+    return gate.fault(statement, transcript, is_of_note=False) or statement
 
 
 def refused(stage: str, proposal: str, fault: faults.Fault, cited: object = ()) -> results.Rejected:

@@ -35,6 +35,17 @@ CORRECTIONS = [
     ("Das eGFR ist 72, ach, Unsinn, 27.", "72", "27"),
     ("Einmal war er unter achtzig, nein, das war meine Frau.", "achtzig", "meine Frau"),
     ("Ich habe 3, ich korrigiere mich, 4 Kinder.", " 3", "4 Kinder"),
+    ("Morphin zehn. Halt, fünf Milligramm.", "zehn", "Morphin fünf Milligramm."),
+    ("Morphin zehn! Halt! Fünf!", "zehn", "Morphin Fünf!"),
+    ("Morphin zehn Milligramm. Ach nein, fünf.", "zehn", "Morphin fünf Milligramm."),
+    ("Ich nehm zehn Milligramm Ramipril. Ach nein, fünf Milligramm.", "zehn", "fünf Milligramm Ramipril"),
+    ("Amoxicillin. Ach Quatsch, Cefuroxim fünfhundert.", "Amoxicillin", "Cefuroxim fünfhundert."),
+    ("Wir setzen Ramipril ab, nein, Bisoprolol.", "Ramipril", "Wir setzen Bisoprolol ab."),
+    ("Ramipril fünf, nein, Bisoprolol.", "fünf", "Bisoprolol."),
+    ("Das linke Knie, ach ne, das rechte.", "linke", "Das rechte Knie."),
+    ("Gestern, ach was, vorgestern bin ich gefallen.", "Gestern", "vorgestern bin ich gefallen"),
+    ("Rechts tut es weh, mei na, links.", "Rechts", "links tut es weh"),
+    ("Seit zwei nein drei Tagen.", "zwei", "Seit drei Tagen."),
 ]
 
 
@@ -63,6 +74,16 @@ NO_CORRECTIONS = [
     "Das war nicht einfach, nein, wirklich nicht.",
     "Es tut weh, aber nein, ich nehme nichts.",
     "Entschuldigung, wie bitte?",
+    "Die Schmerzen sind halt da, fünf Tage schon.",
+    "Schmerzen halt, fünf Tage.",
+    "Seit zwei Tagen halt, drei vielleicht.",
+    "Das sind zehn, ne, fünf davon rot.",
+    "Ach was, das sind nur zwei.",
+    "Links tut's weh, nein, rechts auch.",
+    "Ich nehme Ramipril. Nein, Bisoprolol nehm ich nicht.",
+    "Kein Ibuprofen, nein, Paracetamol.",
+    "Zehn? Nein, fünf.",
+    "Puls 70. Moment, ich messe nochmal.",
 ]
 
 
@@ -105,6 +126,63 @@ def test_half_doses_and_the_bavarian_no_are_repaired() -> None:
     assert repair.repair("vor zwei, na ja, drei Jahren") == "vor zwei, na ja, drei Jahren"
 
 
+@pytest.mark.parametrize(
+    ("said", "gone"),
+    [
+        ("Seit 3, nein, seit 4, nein, seit 5 Tagen.", ["3, nein, seit 4, nein, seit"]),
+        ("Das  linke Knie,\nach ne, das rechte.", ["linke", "ach ne, das"]),
+        ("Nein, Fieber hatte ich nicht.", []),
+    ],
+)
+def test_the_places_of_what_is_gone(said: str, gone: list[str]) -> None:
+    assert [said[start:end] for start, end in repair.repaired(said).gone] == gone
+
+
+@pytest.mark.parametrize(
+    ("said", "how"),
+    [
+        ("Halt, fünf.", "marker"), ("Ach nein, fünf.", "marker"), ("Quatsch, links.", "marker"),
+        ("Nein, fünf.", "answer"), ("Nee.", "answer"), ("Halt dich fest.", ""), ("Fünf.", ""),
+        ("Ne, das nicht.", ""), ("", ""),
+    ],
+)  # fmt: skip
+def test_how_a_turn_opens(said: str, how: str) -> None:
+    assert repair.opens(said) == how
+
+
+STAMMERED = [
+    "fünf, nein, zehn, nein, ",
+    "links, nein, rechts, ",
+    "nein ",
+    "halt, ",
+    "Ramipril, nein, Bisoprolol, ",
+    "äh, ",
+]
+
+
+@pytest.mark.parametrize("said", STAMMERED)
+def test_twice_the_text_is_no_more_than_twice_the_work(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    change = repair._change
+
+    def counted(left: str, right: str, *, is_bare: bool) -> object:
+        looked_at.append(len(left) + len(right))
+        return change(left, right, is_bare=is_bare)
+
+    monkeypatch.setattr(repair, "_change", counted)
+    work: list[int] = []
+    for length in (1200, 2400):
+        looked_at.clear()
+        repair.repaired((said * length)[:length])
+        work.append(sum(looked_at))
+    assert work[1] <= 2.5 * work[0] + 4 * repair.REACH
+
+
+@pytest.mark.parametrize("said", STAMMERED)
+def test_a_long_stammer_comes_to_an_end(said: str) -> None:
+    assert len(repair.repair((said * 20_000)[:20_000])) <= 20_000
+
+
 WORDS = st.lists(
     st.sampled_from(
         [
@@ -134,3 +212,6 @@ WORDS = st.lists(
 def test_any_text_is_taken_and_never_grows(words: list[str]) -> None:
     text = " ".join(words)
     assert len(repair.repair(text)) <= len(text)
+    gone = repair.repaired(text).gone
+    assert all(0 <= start < end <= len(text) for start, end in gone)
+    assert list(gone) == sorted(gone)

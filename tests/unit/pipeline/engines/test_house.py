@@ -19,7 +19,12 @@ from pipeline.engines import house, options
         ("::ffff:10.0.0.1", [], True), ("::ffff:8.8.8.8", [], False), ("8.8.8.8", [], False),
         ("141.2.3.4", ["141.2.0.0/16"], True), ("141.3.3.4", ["141.2.0.0/16"], False),
         ("2a00:1450::1", [], False), ("2a00:1450::1", ["2a00:1450::/32"], True), ("224.0.0.1", [], False),
-        ("0.0.0.0", [], False), ("172.32.0.1", [], False),
+        ("0.0.0.0", [], False), ("172.32.0.1", [], False), ("172.15.255.255", [], False), ("0.0.0.1", [], False),
+        ("240.0.0.1", [], False), ("255.255.255.255", [], False), ("198.18.0.1", [], False), ("192.88.99.1", [], False),
+        ("2001:0:808:808::1", [], False), ("2002:808:808::1", [], False), ("64:ff9b::808:808", [], False),
+        ("64:ff9b:1::808:808", [], False), ("::8.8.8.8", [], False), ("::", [], False), ("fec0::1", [], False),
+        ("100::1", [], False), ("3fff::1", [], False), ("ff02::1", [], False), ("fe80::1", [], True),
+        ("240.0.0.1", ["240.0.0.0/4"], True), ("::ffff:192.168.0.1", [], True), ("::ffff:0.0.0.1", [], False),
     ],
 )  # fmt: skip
 def test_which_addresses_are_in_the_house(address: str, networks: list[str], is_inside: bool) -> None:

@@ -56,7 +56,8 @@ class _Decoder:
     def __init__(self, tokens: int) -> None:
         self._tokens = tokens
         self.count = 0
-        self.is_done = self.is_closed = False
+        self.is_done = False
+        self.closed_at: int | None = None
         self.text = "{}"
 
     def feed(self, _logits: Any) -> int:

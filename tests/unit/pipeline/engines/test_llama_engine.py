@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from pipeline.engines.llama import child, turns, weights
 from pipeline.engines.llama import engine as llama
 
 SHAPE = shapes.Shape(json_schema=shapes.obj(ja={"type": "boolean"}))
+LIST = shapes.Shape(json_schema=shapes.obj(stellen=shapes.array(shapes.obj(text=shapes.string(40)), 3)))
+CUT = '{"stellen":[{"text":"Husten."},{"text":"Ramipril 5 mg"}]}'  # the closing began behind "mg'
 
 WORKER = """
 import os, sys
@@ -46,6 +49,9 @@ if how == "dies":
 if how == "no":
     tell(messages.Unusable(why="It is no model."))
     os._exit(0)
+if how == "swapped":
+    load.file.with_suffix(".other").write_text(how)
+    load.file.with_suffix(".other").replace(load.file)
 tell(messages.Ready(name="", quantisation="Q4_0", trained_context=4096, vocabulary=100))
 while True:
     order = read()
@@ -62,9 +68,12 @@ while True:
         continue
     told_of_fault = "Antworte noch einmal" in order.user
     text = "{}" if "falsch" in order.user else '{"ja":%s}' % ("true" if told_of_fault else "false")
+    cut = [int(word) for word in order.user.split() if word.isdigit()]
+    if cut:
+        text = '{"stellen":[{"text":"Husten."},{"text":"Ramipril 5 mg"}]}'
     tell(messages.Answered(
         id=order.id, text=text, prompt_tokens=5, shared_tokens=3, tokens=4, prefill_seconds=0.1, decode_seconds=0.2,
-        is_closed="kurz" in order.user,
+        closed_at=cut[0] if cut else None,
     ))
 """
 
@@ -126,7 +135,7 @@ def test_an_answer_and_what_it_cost(file: Path) -> None:
     async def ask(engine: llama.Engine) -> tuple[base.Answer, base.Answer, str]:
         return (
             await engine.answer(_request("Frage")),
-            await engine.answer(_request("kurz", fault="Das war leer.")),
+            await engine.answer(_request("Frage", fault="Das war leer.")),
             engine.identity.text(),
         )
 
@@ -136,8 +145,19 @@ def test_an_answer_and_what_it_cost(file: Path) -> None:
     assert (answer.prefill_seconds, answer.decode_seconds) == (0.1, 0.2)
     assert (answer.finish, answer.is_closed, answer.mode) == ("stop", False, "batched")
     assert second.value == {"ja": True}  # it was told of its fault
-    assert (second.finish, second.is_closed) == ("closed", True)
     assert identity.startswith("klein (a) Q4_0 sha256:")
+
+
+def test_of_an_answer_whose_budget_was_spent_only_what_was_whole_stays(file: Path) -> None:
+    async def ask(engine: llama.Engine) -> list[base.Answer | base.Failure]:
+        places = (CUT.index(" mg"), CUT.index("Husten") + 3, len(CUT) - 2)
+        return [await _outcome(engine, _request(str(place), shape=LIST)) for place in places]
+
+    shortened, nothing, all_of_it = _run(file, ask)
+    assert (shortened.finish, shortened.is_closed) == ("closed", True)
+    assert shortened.value == {"stellen": [{"text": "Husten."}]}
+    assert (nothing.kind, nothing.tokens) == ("truncated", 4) and "Husten" not in nothing.text
+    assert (all_of_it.is_closed, len(all_of_it.value["stellen"])) == (True, 2)
 
 
 @pytest.mark.parametrize(
@@ -268,11 +288,16 @@ def test_a_model_that_cannot_be_loaded_is_one_sentence(file: Path, how: str, say
 
 def test_a_missing_extra_is_one_sentence(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "llama_cpp" else found(name))
-    assert "llama_cpp" in child.missing()
-    with pytest.raises(base.NotUsable, match=r"extra llama.*pip install 'fhir-gateway\[llama\]'"):
-        _run(file, lambda engine: engine.answer(_request("Frage")))
+    for names, are in ((["llama_cpp"], "llama_cpp is"), (["llama_cpp", "llguidance"], "llama_cpp and llguidance are")):
+        with monkeypatch.context() as patch:
+            _hide(patch, *names)
+            with pytest.raises(base.NotUsable, match=rf"of which {are} not.*pip install 'fhir-gateway\[llama\]'"):
+                _run(file, lambda engine: engine.answer(_request("Frage")))
+
+
+def _hide(patch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let these extras be missing, and no other."""
+    patch.setattr(importlib.util, "find_spec", lambda name: None if name in names else object())
 
 
 def test_the_process_sees_no_key_and_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,6 +307,35 @@ def test_the_process_sees_no_key_and_no_proxy(monkeypatch: pytest.MonkeyPatch) -
     seen = child.environment()
     assert not {"HTTPS_PROXY", "GATEWAY_DATABASE_PASSWORD"} & seen.keys()
     assert (seen["OMP_NUM_THREADS"], seen["HF_HUB_OFFLINE"], seen["GGML_NO_BACKTRACE"]) == ("2", "1", "1")
+
+
+def test_a_file_that_is_swapped_while_it_is_loaded_is_not_used(file: Path) -> None:
+    file.write_text("swapped", "utf-8")
+    with pytest.raises(base.NotUsable, match="was changed while it was loaded"):
+        _run(file, lambda engine: engine.answer(_request("Frage")))
+
+
+@pytest.mark.parametrize("is_renamed", [True, False])
+def test_another_file_of_the_same_size_and_time_is_read_again(file: Path, is_renamed: bool) -> None:
+    asyncio.run(weights.verify("klein", file, hashlib.sha256(b"works").hexdigest()))
+    before = file.stat()
+    other = file.with_name("other") if is_renamed else file
+    other.write_text("wrong", "utf-8")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(file)
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    with pytest.raises(base.NotUsable, match="SHA-256"):
+        asyncio.run(weights.verify("klein", file, hashlib.sha256(b"works").hexdigest()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux")
+def test_no_crash_leaves_a_core_dump() -> None:
+    code = (
+        "import ctypes, resource; from pipeline.engines import core_dumps; core_dumps.forbid();"
+        "print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=child.environment(), capture_output=True, check=True)
+    assert done.stdout == b"(0, 0) 0\n"
 
 
 def test_a_file_is_read_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

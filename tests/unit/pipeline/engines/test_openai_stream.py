@@ -103,7 +103,9 @@ def test_a_broken_stream_is_the_servers_fault(data: bytes) -> None:
     assert failure(data).kind == "unavailable"
 
 
-@pytest.mark.parametrize("data", [b"data: " + b"x" * 2_000_000, b"x" * 2_000_000, b"data: xxxxxxxx\n" * 200_000])
+@pytest.mark.parametrize(
+    "data", [b"data: " + b"x" * 2_000_000, b"x" * 2_000_000, b"data: xxxxxxxx\n" * 200_000, b"data:\n" * 2_000_000]
+)
 def test_an_event_without_end_is_not_kept(data: bytes) -> None:
     assert failure(*cut(data, 65_536)).kind == "unavailable"
 
@@ -121,6 +123,13 @@ def test_an_error_inside_the_stream_counts_what_was_decoded() -> None:
 )  # fmt: skip
 def test_only_stop_ends_an_answer(finish: str | None, kind: base.Kind) -> None:
     assert failure(says("{}", finish=finish)).kind == kind
+
+
+@pytest.mark.parametrize("reasons", [("length", "stop"), ("stop", "length"), ("content_filter", "stop")])
+def test_an_answer_does_not_end_for_two_reasons(reasons: tuple[str, str]) -> None:
+    ends = [event({}, reason) for reason in reasons]
+    assert failure(event({"content": "{}"}), *ends, DONE).kind == "invalid"
+    assert read(event({"content": "{}"}), event({}, "stop"), event({}, "stop"), DONE).text == "{}"
 
 
 def test_an_answer_that_breaks_off() -> None:
@@ -175,9 +184,19 @@ def test_a_text_without_end_is_cut() -> None:
 
 def test_thoughts_without_end_are_cut() -> None:
     for field in stream.THOUGHTS:
-        assert failure(*endless(field)).kind == "truncated"
+        found = failure(*endless(field))
+        assert found.kind == "truncated"
+        assert 0 < found.thinking_tokens == found.tokens
     found = failure(*endless("content", "<think>"))
     assert (found.kind, found.tokens > 50) == ("truncated", True)
+    assert found.thinking_tokens == found.tokens
+
+
+def test_what_was_thought_in_vain_is_told() -> None:
+    usage = {"completion_tokens": 40, "completion_tokens_details": {"reasoning_tokens": 30}}
+    found = failure(event({"reasoning": "Hm."}), event({"content": "{"}, usage=usage), event({}, "length"))
+    assert (found.kind, found.tokens, found.thinking_tokens) == ("truncated", 40, 30)
+    assert failure(event({"content": "{}"}, "length")).thinking_tokens == 0
 
 
 @pytest.mark.parametrize("field", ["content", *stream.THOUGHTS])

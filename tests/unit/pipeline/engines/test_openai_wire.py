@@ -25,6 +25,10 @@ def configured(url: str = "http://127.0.0.1:8000/v1", **more: Any) -> options.Op
         ("http://127.0.0.1:8000/", "http://127.0.0.1:8000"),
         ("https://ki.klinik.example/modelle/v1", "https://ki.klinik.example/modelle"),
         ("http://[::1]:8000/v1", "http://[::1]:8000"),
+        ("http://modell_server:8000/v1", "http://modell_server:8000"),
+        ("http://KI-1.Klinik.example./v1", "http://KI-1.Klinik.example."),
+        (f"http://{'a' * 63}.example/v1", f"http://{'a' * 63}.example"),
+        ("http://xn--mnchen-3ya.example/v1", "http://xn--mnchen-3ya.example"),
     ],
 )
 def test_addresses(url: str, root: str) -> None:
@@ -35,7 +39,10 @@ def test_addresses(url: str, root: str) -> None:
     "url",
     ["http://user:secret@host/v1", "http://user@host/v1", "http://:pass@host/v1", "http://", "http:///v1", "http://h:x/v1",
      "http://h:99999/v1", "http://h:0/v1", "http://h/v1?key=1", "http://h/v1#x", "http://h /v1", "http://[::1/v1",
-     "http://höst/v1"],
+     "http://höst/v1", "http://modelle..klinik.example:8000/v1", "http://.klinik.example/v1", "http://-.:80",
+     f"http://{'a' * 64}.example/v1", f"http://{'a.' * 130}example/v1", "http://256.1.1.1/v1", "http://1.2.3/v1",
+     "http://xn--zzzzzzzzzzzz99999.de/v1", "http://[fe80::1%25eth0]:8000/v1", "http://[::12345]/v1", "http://a-/v1",
+     "http://a%20b/v1", "http://a\\b/v1"],
 )  # fmt: skip
 def test_addresses_that_can_never_work(url: str) -> None:
     with pytest.raises(base.NotUsable) as raised:

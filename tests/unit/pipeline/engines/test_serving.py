@@ -46,7 +46,7 @@ def asked(
 
 
 def failure(kind: base.Kind, tokens: int = 0) -> base.Failure:
-    return base.Failure(kind, f"It was {kind}.", tokens=tokens)
+    return base.Failure(kind, f"It was {kind}.", tokens=tokens, thinking_tokens=tokens // 2)
 
 
 def said(*things: Any, **options: Any) -> scripted_model.Engine:
@@ -85,7 +85,8 @@ def test_only_what_can_be_mended_is_asked_again(kind: base.Kind) -> None:
         assert second.model_copy(update={"fault": None}) == first
     else:
         assert served.result is None and outcomes(served) == [(kind, False)] and len(engine.requests) == 1
-    assert served.work.attempts[0].tokens == 17 and served.work.attempts[0].text == f"It was {kind}."
+    assert (served.work.attempts[0].tokens, served.work.attempts[0].thinking_tokens) == (17, 8)
+    assert served.work.attempts[0].outcome == kind and served.work.attempts[0].text == f"It was {kind}."
     assert served.work.needs_human is (kind not in base.MENDABLE)
 
 

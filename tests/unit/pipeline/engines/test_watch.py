@@ -92,6 +92,43 @@ def test_nothing_and_little_is_no_loop() -> None:
     assert fed("Husten. " * 5)[0] is None
 
 
+def counted(number: int, text: str = "Der Patient hat Husten.") -> str:
+    """A statement of which only the number of its segment changes."""
+    cited = {"segment": number, "zitat": "ja"}
+    item = {"belege": [cited], "abschnitt": "S", "art": "bejaht", "text": text}
+    return json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("size", [1, 5, 64, 1000])
+def test_a_statement_of_which_only_the_number_changes(size: int) -> None:
+    answer = '{"stellen":[' + ",".join(counted(number) for number in range(60)) + "]}"
+    found, after = fed(answer, size)
+    assert found == "numbers" and after <= 16 * len(counted(10)) + size
+    found, _ = fed('{"stellen":[' + ",".join(counted(3, f"Husten seit {n} Tagen.") for n in range(60)) + "]}", size)
+    assert found == "numbers"
+
+
+@pytest.mark.parametrize("separator", ["\n", "\\n", " "])
+def test_lines_with_running_numbers(separator: str) -> None:
+    text = separator.join(f"{number}. Der Patient hat Husten und Fieber." for number in range(200))
+    found, after = fed(text)
+    assert found is not None and after <= 1200
+
+
+def test_a_sentence_that_comes_again_among_others() -> None:
+    chance = random.Random(3)
+    others = ["".join(chance.choices("abcdefghijkl", k=9)) for _ in range(300)]
+    lines = "\n".join(f"Der Patient hat {n} Tage Husten.\n{other} {other}" for n, other in enumerate(others))
+    assert fed(lines)[0] == "lines"
+
+
+@pytest.mark.parametrize("mark", [" ", "-", "_", ".", "=", ". ", "- "])
+def test_what_forms_are_drawn_with_is_no_loop_and_without_end_it_is_one(mark: str) -> None:
+    assert fed(f'"Name: {mark * (200 // len(mark))} geboren am')[0] is None
+    found, after = fed(BEFORE + mark * 2000)
+    assert found is not None and after <= len(BEFORE) + 400
+
+
 # --- honest answers --------------------------------------------------------------------------------------------------
 
 
@@ -154,6 +191,43 @@ def test_honest_codes_and_places_are_no_loop(indent: int | None) -> None:
     }
     for answer in (codes, places, sentences):
         assert fed(json.dumps(answer, ensure_ascii=False, indent=indent))[0] is None
+
+
+def test_a_series_of_measured_values_is_no_loop() -> None:
+    """The profile of a day: words are the same, numbers are not."""
+    values = [(hour, 90 + 13 * hour % 70) for hour in range(6, 22, 2)]
+    items = [
+        {
+            "belege": [{"segment": 7, "zitat": f"um {hour} Uhr {value}"}],
+            "abschnitt": "O",
+            "art": "bejaht",
+            "text": f"Blutzucker um {hour} Uhr {value} mg/dl.",
+        }
+        for hour, value in values
+    ]
+    assert len(items) == 8
+    assert fed(json.dumps({"stellen": items}, ensure_ascii=False, separators=(",", ":")))[0] is None
+
+
+def test_questions_that_are_answered_with_yes_are_no_loop() -> None:
+    signs = ("Husten", "Fieber", "Schnupfen", "Übelkeit", "Schwindel", "Atemnot", "Durst", "Juckreiz", "Müdigkeit")
+    items = [
+        {
+            "belege": [{"segment": n, "zitat": f"Haben Sie {sign}"}, {"segment": n + 1, "zitat": "Ja"}],
+            "abschnitt": "S",
+            "art": "bejaht",
+            "text": f"{sign}.",
+        }
+        for n, sign in enumerate(signs * 2)
+    ]
+    assert fed(json.dumps({"stellen": items}, ensure_ascii=False, separators=(",", ":")))[0] is None
+
+
+def test_numbers_and_codes_alone_are_no_loop() -> None:
+    assert fed(json.dumps(list(range(1000, 1300)), separators=(",", ":")))[0] is None
+    codes = [{"aussage": f"s{number}", "kode": f"E{number}.{number % 10}"} for number in range(10, 40)]
+    assert fed(json.dumps({"diagnosen": codes}, separators=(",", ":")))[0] is None
+    assert fed(json.dumps({"saetze": [{"aussagen": [f"s{number}" for number in range(60)]}]}))[0] is None
 
 
 # --- cost ------------------------------------------------------------------------------------------------------------

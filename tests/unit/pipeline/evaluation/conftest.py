@@ -35,7 +35,7 @@ def measure(
     judge: Stub | None = None,
     keep_texts: bool = False,
     resume: bool = False,
-    progress: running.Progress = lambda _task, _is_new: None,
+    progress: running.Progress = lambda _task: None,
 ) -> files.Measured:
     """Measure stubs into a file and read it."""
     plan = plan or records.Plan()

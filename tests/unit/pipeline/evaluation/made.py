@@ -23,9 +23,12 @@ def answer(outcome: str = "used", *, is_second: bool = False, **more: Any) -> re
 
 
 def record(stage: str = "scribe", case: str = "a", **more: Any) -> records.Record:
-    """A record of the model `m`, served by it in `wall` seconds; each answer takes 2 s to read and 4 s to write."""
+    """A record of the model `m`, served by it in `wall` seconds from `begun` on.
+
+    Each answer takes 2 s to read and 4 s to write.
+    """
     answers = more.pop("answers", (answer(),))
-    wall = more.pop("wall", 6.0)
+    begun, wall = more.pop("begun", 0.0), more.pop("wall", 6.0)
     times = records.AnswerTimes(prefill_seconds=2.0, decode_seconds=4.0, wall_seconds=6.0)
     given = {
         "model": "m",
@@ -39,7 +42,7 @@ def record(stage: str = "scribe", case: str = "a", **more: Any) -> records.Recor
         "measures": MEASURES[stage],
         "answers": answers,
         "result": "r",
-        "times": records.Times(wall_seconds=wall, answers=tuple(times for _ in answers)),
+        "times": records.Times(begun=begun, wall_seconds=wall, answers=tuple(times for _ in answers)),
         **more,
     }
     return records.Record.model_validate(given)

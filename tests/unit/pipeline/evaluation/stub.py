@@ -20,7 +20,10 @@ _STATEMENT = re.compile(r"^\((s\d+)\) (?:([SOAP]): )?(.*)$", re.MULTILINE)
 
 @dataclass
 class Stub:
-    """A model. `invents`, `breaks`, `loops`: one of so many; 0 is never. `thinks` is the share of thinking tokens."""
+    """A model. `invents`, `breaks`, `loops`: one of so many; 0 is never. `thinks` is the share of thinking tokens.
+
+    `fails` is how every answer fails. After `changes_after` answers it is another model; 0 is never.
+    """
 
     name: str = "stub"
     parallel: int = 4
@@ -31,6 +34,10 @@ class Stub:
     thinks: float = 0.0
     version: str = "1"
     refuses_to_start: str = ""
+    state: str = "available"
+    reason: str = ""
+    fails: base.Kind | None = None
+    changes_after: int = 0
     asked: list[base.Request] = field(default_factory=list)
     at_work: int = 0
     most_at_work: int = 0
@@ -38,7 +45,8 @@ class Stub:
 
     @property
     def identity(self) -> base.Identity:
-        return base.Identity(name=self.name, engine="stub", model=f"stub-{self.version}")
+        has_changed = 0 < self.changes_after < len(self.asked)
+        return base.Identity(name=self.name, engine="stub", model=f"stub-{'new' if has_changed else self.version}")
 
     async def start(self) -> None:
         if self.refuses_to_start:
@@ -60,10 +68,12 @@ class Stub:
             self.at_work -= 1
 
     def _answer(self, request: base.Request) -> base.Answer:
+        if self.fails is not None:
+            raise base.Failure(self.fails, "It does not answer.")
         if request.fault is None and self._is_one_of(self.breaks, request, "breaks"):
             raise base.Failure("invalid", "The answer is not of the schema.", tokens=7)
         if self._is_one_of(self.loops, request, "loops"):
-            raise base.Failure("loop", "The answer repeats itself.", tokens=99)
+            raise base.Failure("loop", "The answer repeats itself.", tokens=100, thinking_tokens=40)
         value = getattr(self, f"_{request.stage}")(request)
         tokens = len(str(value)) // 4
         return base.Answer(

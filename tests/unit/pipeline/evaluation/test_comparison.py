@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.evaluation import comparison, figures, limits, records, shares
+from pipeline.evaluation import comparison, figures, files, limits, records, shares
 from pipeline.grounding import summary
 from tests.unit.pipeline.evaluation import made
 
@@ -93,6 +93,7 @@ _INVALID = {"answers": (made.answer("invalid"), made.answer(is_second=True))}
         ("success", _INVALID, {}),
         ("loops", {"answers": (made.answer("loop"),)}, {}),
         ("truncated", {"answers": (made.answer("truncated"),)}, {}),
+        ("truncated", {"answers": (made.answer(is_closed=True),)}, {}),
         ("thinking", {"answers": (made.answer(thinking_tokens=51),)}, {"answers": (made.answer(thinking_tokens=50),)}),
     ],
 )
@@ -104,11 +105,79 @@ def test_each_limit_both_ways(figure: str, bad: dict[str, object], good: dict[st
     assert not [sentence for sentence in better.failures if f"{title}: " in sentence]
 
 
-@pytest.mark.parametrize(("name", "number"), [("summary.planted", 1), ("summary.readability", summary.READABLE - 0.1)])
-def test_the_limits_of_the_summary(name: str, number: float) -> None:
-    (worse,) = compared(made.record("summarise", measures={**made.MEASURES["summarise"], name: number})).columns
+@pytest.mark.parametrize(
+    ("stage", "bad", "good"),
+    [
+        ("summarise", {"summary.planted": 1}, {}),
+        ("code", {"code.found": 0}, {"code.found": 2}),
+        ("code", {"code.forbidden": 1}, {}),
+        ("check", {"check.found": 1}, {}),
+        ("bill", {"bill.forbidden": 1}, {}),
+    ],
+)
+def test_the_limits_of_the_other_stages(stage: str, bad: records.Numbers, good: records.Numbers) -> None:
+    kept = made.MEASURES[stage] | {"code": {"code.found": 2}, "check": {"check.found": 2}}.get(stage, {})
+    (worse,) = compared(made.record(stage, measures=kept | bad)).columns
     assert len(worse.failures) == 1
-    assert compared(made.record("summarise")).columns[0].failures == ()
+    assert compared(made.record(stage, measures=kept | good)).columns[0].failures == ()
+
+
+def test_a_model_that_invents_for_the_patient_is_disqualified() -> None:
+    (worse,) = compared(made.record("summarise", refused={"critical/dose": 1})).columns
+    (better,) = compared(made.record("summarise", refused={"minor/jargon": 5})).columns
+    assert len(worse.failures) == 1 and "refused, of critical harm" in worse.failures[0]
+    assert better.failures == ()
+
+
+@pytest.mark.parametrize(("wanted", "is_kept"), [(summary.READABLE, True), (64.9, True), (65.1, False)])
+def test_a_summary_must_be_as_readable_as_the_configuration_asks(wanted: float, is_kept: bool) -> None:
+    unread = made.record("summarise", served="rules", answers=(made.answer("ungrounded"),) * 20)
+    head = made.header(readability=wanted, plan=records.Plan(stages=("summarise",)))
+    (column,) = comparison.compare([made.measured("one", unread, head=head)]).columns
+    told = [sentence for sentence in column.failures if "reading ease" in sentence]
+    assert not told if is_kept else f"at least {wanted} is needed" in told[0]
+
+
+def test_a_model_that_was_not_measured_keeps_no_limit() -> None:
+    unasked = made.record(model="unasked", served="rules", answers=(), measures=made.MEASURES["scribe"])
+    head = made.header("a", "b")
+    elsewhere = made.measured("two", made.record(case="b", model="elsewhere"), head=head)
+    found = comparison.compare([made.measured("one", made.record(), unasked), elsewhere])
+    assert {column.label: column.verdict for column in found.columns} == {
+        "m": "good", "unasked": "open", "elsewhere": "open"
+    }  # fmt: skip
+
+
+def test_files_without_a_shared_case_are_refused() -> None:
+    one = made.measured("one", made.record(), head=made.header("a"))
+    two = made.measured("two", made.record(case="b"), head=made.header("b"))
+    with pytest.raises(files.NotUsable, match="share no case"):
+        comparison.compare([one, two])
+
+
+def test_two_files_of_one_name_are_told_apart() -> None:
+    worse = made.record(measures={**made.MEASURES["scribe"], "note.found": 7})
+    found = comparison.compare([made.measured("monday", made.record()), made.measured("monday", worse)])
+    assert [column.label for column in found.columns] == ["m (monday #1)", "m (monday #2)"]
+    assert found.best(figures.BY_NAME["recall"], None) == {"m (monday #1)"}
+    assert [source.name for source in found.sources] == ["monday #1", "monday #2"]
+
+
+def test_what_was_refused_is_counted_by_stage() -> None:
+    note = made.record(refused={"minor/foreign-word": 2, "critical/dose": 1})
+    found = compared(note, made.record("summarise", refused={"minor/jargon": 3}, proposed=4))
+    (column,) = found.columns
+    assert column.refused("scribe") == {"minor/foreign-word": 2, "critical/dose": 1}
+    assert column.refused("summarise") == {"minor/jargon": 3} and column.refused("code") == {}
+    assert (column.proposed("scribe"), column.proposed("summarise")) == (10, 4)
+    assert found.refusals("scribe") == ["critical/dose", "minor/foreign-word"]
+    assert column.of_hundred("scribe", "minor/foreign-word") == 20 and column.of_hundred("bill", "x/y") == 0
+
+
+def test_what_a_model_left_unanswered_is_still_open() -> None:
+    gone = made.record(case="b", served="rules", answers=(made.answer("unavailable"),))
+    found = comparison.compare([made.measured("one", made.record(), gone, head=made.header("a", "b"))])
+    assert found.notes == ("one: m was measured on 1 of 2 questions; go on by --resume.",)
 
 
 def test_the_sentence_of_a_failure() -> None:

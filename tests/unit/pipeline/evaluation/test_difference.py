@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from decimal import Decimal
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import pytest
 
 from pipeline import documenting, results
+from pipeline.engines import models, options, serving
 from pipeline.evaluation import asking, difference
 from tests.unit.pipeline.evaluation.conftest import CASES
+from tests.unit.pipeline.evaluation.stub import Stub
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +151,48 @@ def test_the_table_for_a_person(made: documenting.Documented) -> None:
 def test_patient_text_does_not_come_out_by_accident(made: documenting.Documented) -> None:
     found = difference.difference(made, with_note(made))
     assert made.note.statements[0].text not in f"{found!r} {found} {found.changes[0]!r}"
+
+
+def test_where_the_model_never_answered_it_is_told(made: documenting.Documented) -> None:
+    down = Stub("down", fails="unavailable", is_running=True)
+    stages = options.Stages.model_validate(dict.fromkeys(options.Stages.model_fields, ("down", options.RULES)))
+    setting = serving.Setting(models.Models({"down": (down, 30.0)}, stages))
+    after = asyncio.run(documenting.everything(setting, CASES[0].consultation))
+    told = difference.report(made, after).splitlines()
+    assert told[:5] == [
+        f"The rules engine stood in for the model at the {part}: It does not answer. (unavailable)"
+        for part in ("note", "summary", "diagnosis codes", "prescribing check", "billing")
+    ]
+    assert told[5].startswith("Nothing differs; ")
+
+
+def test_where_the_model_served_nothing_is_told_of_the_rules(made: documenting.Documented) -> None:
+    first = results.Attempt(model="m", outcome="ungrounded", text="Was das Modell erfährt.")
+    used = results.Attempt(model="m", outcome="used", is_second=True)
+    after = dataclasses.replace(
+        made,
+        note=made.note.model_copy(update={"work": results.Work(attempts=(first, used))}),
+        coding=made.coding.model_copy(update={"work": results.Work(attempts=(first, first))}),
+    )
+    assert difference.stood_in(after) == (
+        "The rules engine stood in for the model at the diagnosis codes: the gate refused too much of its answer.",
+    )
+    assert difference.stood_in(dataclasses.replace(made, billing=None)) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [
+        ({"status": "not-checked"}, "changed"),
+        ({"covered": "Geprüft: nichts."}, "changed"),
+        ({"gaps": ("Lücke.",)}, "added"),
+    ],
+)
+def test_another_extent_of_the_check_is_a_difference(
+    made: documenting.Documented, change: dict[str, Any], how: str
+) -> None:
+    known = made.check.model_copy(update={"status": "none", "gaps": ()})
+    before = dataclasses.replace(made, check=known)
+    after = dataclasses.replace(made, check=known.model_copy(update=change))
+    assert changes(before, after) == [("checked", how)]
+    assert "Extent of the check" in difference.report(before, after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import socket
 from pathlib import Path
@@ -11,7 +12,8 @@ from rich.console import Console
 
 from fhir_gateway import errors, evaluation_command
 from fhir_gateway.evaluation_command import Wanted
-from pipeline.evaluation import cases, files, report
+from pipeline.evaluation import cases, comparison, files, report
+from tests.unit.pipeline.evaluation import made
 
 CASE = Path(cases.__file__).parent / "cases" / "hypothyroidism-phone.yaml"
 
@@ -62,11 +64,56 @@ def test_a_server_that_is_down_is_disqualified_and_not_the_end(folder: Path, tmp
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         config.write_text(f'[models.down]\nengine = "openai"\nurl = "{url}"\n', "utf-8")
         path = tmp_path / "a.jsonl"
-        evaluation_command.measure(Wanted(models=config, cases=folder, stages="scribe", out=path), console)
-    (record,) = [record for record in files.read(path).records if record.model == "down"]
-    assert record.served == "rules" and record.answers
-    assert "down: disqualified" in shown(console)
-    assert url not in path.read_text("utf-8")
+        wanted = Wanted(models=config, cases=folder, stages="scribe", out=path)
+        assert evaluation_command.measure(wanted, console) == 1
+        assert evaluation_command.measure(dataclasses.replace(wanted, resume=True), console) == 1
+    found = files.read(path)
+    assert {record.model for record in found.records} == {"rules"}
+    down = found.candidates["down"]
+    assert down.fault and down.identity is None
+    assert "down: disqualified" in shown(console) and "keeps every limit" not in shown(console)
+    assert url not in path.read_text("utf-8") and "127.0.0.1" not in path.read_text("utf-8")
+
+
+def test_a_missing_file_is_named_by_its_key(folder: Path, tmp_path: Path, console: Console) -> None:
+    secret = tmp_path / "praxis-dr-beispiel" / "klein.gguf"
+    config = tmp_path / "gateway.toml"
+    config.write_text(f'[models.klein]\nengine = "llama"\nfile = "{secret}"\nsha256 = "{"0" * 64}"\n', "utf-8")
+    path, page = tmp_path / "a.jsonl", tmp_path / "a.html"
+    assert evaluation_command.measure(Wanted(models=config, cases=folder, stages="code", out=path), console) == 1
+    evaluation_command.compare([path], page, console)
+    for told in (path.read_text("utf-8"), page.read_text("utf-8")):
+        assert "beispiel" not in told and "klein.gguf" not in told
+    assert files.read(path).candidates["klein"].fault
+
+
+def test_files_without_a_shared_case_are_one_sentence(folder: Path, tmp_path: Path, console: Console) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "andere.yaml").write_text(
+        CASE.read_text("utf-8").replace("name: hypothyroidism-phone", "name: andere"), "utf-8"
+    )
+    for name, given in (("a", folder), ("b", other)):
+        evaluation_command.measure(Wanted(cases=given, stages="code", out=tmp_path / f"{name}.jsonl"), console)
+    with pytest.raises(errors.ConfigurationError, match="share no case"):
+        evaluation_command.compare([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], None, console)
+
+
+def test_the_table_tells_what_was_refused_by_stage_harm_and_check(console: Console) -> None:
+    given = (
+        made.record(refused={"critical/dose": 1, "major/time": 2}),
+        made.record("summarise", refused={"minor/jargon": 4}),
+    )
+    evaluation_command.show(comparison.compare([made.measured("one", *given)]), console)
+    told = [line.split() for line in shown(console).splitlines()]
+    assert ["dose", "(critical)", "10.0"] in told and ["time", "(major)", "20.0"] in told
+    assert ["jargon", "(minor)", "40.0"] in told
+
+
+def test_who_was_not_measured_is_told_so(console: Console) -> None:
+    unasked = made.record(model="unasked", served="rules", answers=(), measures=made.MEASURES["scribe"])
+    evaluation_command.show(comparison.compare([made.measured("one", made.record(), unasked)]), console)
+    assert "unasked: not measured" in shown(console) and "m: keeps every limit" in shown(console)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +124,16 @@ def test_a_server_that_is_down_is_disqualified_and_not_the_end(folder: Path, tmp
         (Wanted(concurrency="0"), "--concurrency takes numbers from 1 to 256"),
         (Wanted(concurrency="1;3"), "--concurrency takes"),
         (Wanted(judge="nobody"), "no [models.nobody]"),
+        (Wanted(models=Path("gateway.toml"), judge="here", stages="code,bill"), "name the stage scribe too"),
         (Wanted(models=Path("none.toml")), "none.toml cannot be read"),
         (Wanted(cases=Path("none")), "none holds no case"),
     ],
 )
-def test_wrong_options_are_one_sentence(wanted: Wanted, told: str, tmp_path: Path, console: Console) -> None:
+def test_wrong_options_are_one_sentence(
+    wanted: Wanted, told: str, tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gateway.toml").write_text('[models.here]\nengine = "openai"\nurl = "http://127.0.0.1:9/v1"\n', "utf-8")
     with pytest.raises(errors.ConfigurationError) as error:
         evaluation_command.measure(wanted, console)
     assert told in error.value.message and error.value.message.endswith(".")

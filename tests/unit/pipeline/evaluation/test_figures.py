@@ -64,9 +64,37 @@ def test_the_answers() -> None:
     assert value("used", *given) == 2 / 4
     assert value("first-used", *given) == value("success", *given) == 1 / 4
     assert value("invalid", *given) == 1 / 4
-    assert value("loops", *given) == value("truncated", *given) == value("timeouts", *given) == 1 / 6
-    assert value("closed", *given) == 1 / 6
+    assert value("loops", *given) == value("timeouts", *given) == 1 / 6
+    assert (value("truncated", *given), value("closed", *given)) == (2 / 6, 1 / 6)
     assert value("thinking", *given) == 50 / 600
+
+
+def test_thinking_in_vain_is_taxed_too() -> None:
+    failed = made.answer("loop", tokens=300, thinking_tokens=200)
+    assert value("thinking", made.record(answers=(failed, made.answer(is_second=True)))) == 200 / 400
+
+
+def test_what_is_refused_for_its_form_may_be_true() -> None:
+    given = made.record(
+        "summarise", refused={"minor/jargon": 2, "minor/length": 1, "critical/drug": 1, "major/date": 1}
+    )
+    assert (value("summary-refused", given), value("fidelity", given)) == (5 / 10, 8 / 10)
+    assert value("summary-refused-critical", given) == 1 / 10
+
+
+def test_a_summary_that_was_refused_is_read_too() -> None:
+    hard = made.record(
+        "summarise", "b", served="rules", measures={**made.MEASURES["summarise"], "summary.readability": 15.0}
+    )
+    silent = {k: v for k, v in made.MEASURES["summarise"].items() if k != "summary.readability"}
+    unanswered = made.record("summarise", "c", served="rules", measures=silent)
+    assert value("readability", made.record("summarise"), hard, unanswered) == 40.0
+    assert value("readability", unanswered) is None
+
+
+def test_refusals_of_each_harm() -> None:
+    given = made.record(refused={"critical/dose": 1, "major/time": 2, "minor/foreign-word": 3})
+    assert [value(f"refused-{harm}", given) for harm in ("critical", "major", "minor")] == [0.1, 0.2, 0.3]
 
 
 def test_a_second_answer_that_is_no_json_is_no_first_one() -> None:
@@ -90,11 +118,13 @@ def test_the_time_of_a_consultation_is_that_of_the_longest_way_through_the_stage
     assert value("wall", made.record("code", wall=4.0)) == 4.0
 
 
-def test_the_throughput_is_as_many_as_were_at_work_by_their_time() -> None:
-    given = [made.record(case=str(number), concurrency=3, wall=6.0) for number in range(10)]
-    assert value("answers-per-minute", *given) == 3 * 60 / 6
-    few = [made.record(case=str(number), concurrency=8, wall=6.0) for number in range(2)]
-    assert value("answers-per-minute", *few) == 2 * 60 / 6
+def test_the_throughput_is_what_was_done_in_the_time_at_work() -> None:
+    # Nine at eight at once: eight in the first 6 s, and the ninth alone.
+    nine = [made.record(case=str(n), concurrency=8, begun=0.0 if n < 8 else 6.0, wall=6.0) for n in range(9)]
+    assert value("answers-per-minute", *nine) == 9 * 60 / 12
+    # Broken off and gone on with a day later: the night does not count.
+    late = [made.record(case="late", begun=86400.0, wall=3.0)]
+    assert value("answers-per-minute", *nine, *late) == 10 * 60 / 15
 
 
 def test_the_same_result_again() -> None:

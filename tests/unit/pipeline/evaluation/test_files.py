@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engines import base
 from pipeline.evaluation import files, records
 from tests.unit.pipeline.evaluation import made
 
@@ -107,3 +108,41 @@ def test_a_model_that_could_not_be_used_may_come_back(tmp_path: Path) -> None:
         writer.introduce(records.Candidate(name="m", fault="It is not there."))
         writer.introduce(records.Candidate(name="m"))
     assert files.read(path).candidates["m"].fault is None
+
+
+def identity(model: str) -> base.Identity:
+    return base.Identity(name="m", engine="stub", model=model)
+
+
+def test_a_fault_in_between_hides_no_change_of_the_model(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl")
+    head = made.header("a", "b")
+    with files.Writer.resume(path, head) as writer:
+        writer.introduce(records.Candidate(name="m", identity=identity("one")))
+    with files.Writer.resume(path, head) as writer:
+        writer.introduce(records.Candidate(name="m", fault="It is not there."))
+    found = files.read(path).candidates["m"]
+    assert (found.identity, found.fault) == (identity("one"), "It is not there.")
+    with files.Writer.resume(path, head) as writer, pytest.raises(files.NotUsable, match="another model m"):
+        writer.introduce(records.Candidate(name="m", identity=identity("two")))
+    with files.Writer.resume(path, head) as writer:
+        writer.introduce(records.Candidate(name="m", identity=identity("one")))
+    assert files.read(path).candidates["m"].fault is None
+
+
+@pytest.mark.parametrize("outcome", ["unavailable", "disabled"])
+def test_what_nobody_was_there_to_answer_is_not_done(tmp_path: Path, outcome: str) -> None:
+    answers = made.answer("invalid"), made.answer(outcome, is_second=True)
+    path = write(tmp_path / "a.jsonl", made.record(answers=answers, served="rules"), made.record(case="b"))
+    with files.Writer.resume(path, made.header("a", "b")) as writer:
+        assert writer.done == {made.record(case="b").key}
+        writer.add([made.record()])
+    assert {record.case: record.served for record in files.read(path).records} == {"a": "model", "b": "model"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_a_full_disk_is_one_sentence() -> None:
+    path = Path("/dev/full")
+    told = "/dev/full cannot be written on: No space left on device; make room"
+    with pytest.raises(files.NotUsable, match=told), files.Writer(path, path.open("wb"), None) as writer:
+        writer.write(made.header("a"))

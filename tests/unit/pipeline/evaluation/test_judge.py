@@ -13,6 +13,7 @@ import pytest
 from pipeline import prompts, results, segments
 from pipeline.engines import base, models, options, shapes
 from pipeline.evaluation import judge, machine, records
+from pipeline.grounding import gate
 from tests.unit.pipeline.evaluation.stub import Stub
 
 TRANSCRIPT = segments.Transcript(
@@ -38,15 +39,21 @@ def statement(text: str) -> results.Statement:
     return results.Statement(id="s1", section="S", text=text, polarity="negated", evidence=FIRST)
 
 
-def refused(text: str, evidence: tuple[results.Evidence, ...] = FIRST) -> results.Rejected:
-    return results.Rejected(stage="scribe", proposal=text, reason="r", evidence=evidence, check="drug", harm="critical")
+def refused(
+    text: str,
+    evidence: tuple[results.Evidence, ...] = FIRST,
+    check: str = "drug",
+    polarity: results.Polarity | None = None,
+) -> results.Rejected:
+    return results.Rejected(
+        stage="scribe", proposal=text, reason="r", evidence=evidence, check=check, harm="critical", polarity=polarity
+    )
 
 
 def asked(kept: list[str], fallen: list[results.Rejected]) -> tuple[records.Judgement, Decided]:
     stub = Decided("judge", is_running=True)
     loaded = models.Models({"judge": (stub, 5.0)}, options.Stages()).loaded["judge"]
-    note = results.Note(statements=tuple(statement(text) for text in kept))
-    return asyncio.run(judge.compare(loaded, note, fallen, TRANSCRIPT)), stub
+    return asyncio.run(judge.compare(loaded, [statement(text) for text in kept], fallen, TRANSCRIPT)), stub
 
 
 def test_every_verdict_is_counted_with_the_gates() -> None:
@@ -71,6 +78,20 @@ def test_the_judge_sees_the_cited_segment_alone_and_the_polarity() -> None:
     assert shapes.parse('{"urteil":"unklar"}', request.shape) == {"urteil": "unklar"}
 
 
+@pytest.mark.parametrize("check", ["repeated", "length", "no-content", "characters", "contradiction"])
+def test_what_is_not_about_the_cited_words_is_not_asked(check: str) -> None:
+    found, stub = asked([], [refused("a ja", check=check), refused("b nein", check="negation")])
+    assert found == records.Judgement(both_no=1) and len(stub.asked) == 1
+
+
+def test_a_refused_statement_is_asked_about_as_it_was_claimed() -> None:
+    denied = statement("Der Patient hustet.")
+    (fell,) = gate.check([denied], TRANSCRIPT).rejected
+    assert (fell.check, fell.polarity) == ("negation", "negated")
+    _found, stub = asked([], [fell.model_copy(update={"proposal": "a nein"})])
+    assert "Aussage (verneint): a nein" in stub.asked[0].user
+
+
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")
 def test_the_memory_of_a_child_process_is_seen_and_gone_with_it() -> None:
     before = machine.children_megabytes() or 0
@@ -78,6 +99,9 @@ def test_the_memory_of_a_child_process_is_seen_and_gone_with_it() -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None and child.stdout.readline() == b"ready\n"
         during = machine.children_megabytes()
+        others = machine.children()
+        assert child.pid in others and machine.children_megabytes(others) is None
+        assert machine.children_megabytes(others - {child.pid}) == during or len(others) > 1
         child.communicate()
     assert during is not None and during >= before + 60
     assert (machine.children_megabytes() or 0) < during

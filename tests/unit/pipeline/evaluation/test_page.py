@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipeline.evaluation import comparison, figures, files, page, records
+from pipeline.evaluation import checks, comparison, figures, files, page, records
 from pipeline.evaluation.page import charts
 from pipeline.evaluation.page.markup import Markup, tag
 from tests.unit.pipeline.evaluation import made
@@ -140,3 +140,32 @@ def test_labels_of_a_scatter_do_not_stand_on_each_other() -> None:
     heights = re.findall(r'class="label" x="[\d.]+" y="([\d.]+)"', charts.scatter(points, "x", "y"))
     ordered = sorted(float(height) for height in heights)
     assert len(ordered) == 5 and all(b - a >= 12 for a, b in itertools.pairwise(ordered))
+
+
+def test_nine_models_have_nine_entries_in_the_legend() -> None:
+    given = [made.record(model=f"model{n}", concurrency=level) for n in range(9) for level in (1, 8)]
+    html = page.html(comparison.compare([made.measured("one", *given)]))
+    _, _, load = html.partition("<h2>Under load</h2>")
+    legend, _, _ = load.partition("</ul>")
+    entries = re.findall(r'<rect class="(c\d turn\d)".*?</svg>(model\d)', legend)
+    assert [name for _kind, name in entries] == [f"model{n}" for n in range(9)]
+    assert len({kind for kind, _name in entries}) == 9
+
+
+def test_what_was_refused_stands_by_stage_with_its_reason() -> None:
+    given = (
+        made.record(refused={"critical/drug": 1}),
+        made.record("summarise", refused={"minor/jargon": 1, "critical/drug": 2}),
+    )
+    told = " ".join(read(page.html(comparison.compare([made.measured("one", *given)]))).words)
+    assert "Note, by check" in told and "Summary for the patient, by check" in told
+    assert "Diagnosis codes, by check" not in told
+    for stage in ("scribe", "summarise"):
+        assert checks.reason(stage, "drug") in told
+    assert checks.reason("summarise", "jargon") in told
+
+
+def test_a_model_that_was_not_measured_has_no_green_card() -> None:
+    unasked = made.record(model="unasked", served="rules", answers=(), measures=made.MEASURES["scribe"])
+    html = page.html(comparison.compare([made.measured("one", unasked)]))
+    assert "not measured" in html and 'class="card open"' in html and 'class="card good"' not in html

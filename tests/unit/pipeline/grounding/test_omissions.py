@@ -129,7 +129,7 @@ def test_a_note_completed_once_is_complete(name: str) -> None:
         ("Arzt: Das Amlodipin setzen wir ab.", "Medikament: Amlodipin (verneint)"),
         ("Patient: Gegen Penicillin bin ich allergisch, da krieg ich Ausschlag.", "Allergie: Penicillin"),
         ("Patient: Gegen Penicillin bin ich allergisch, da krieg ich Ausschlag.", "Reaktion: hautausschlag"),
-        ("Patient: Ich bin gegen Hausstaub allergisch.", "Allergie: hauss"),
+        ("Patient: Ich bin gegen Hausstaub allergisch.", "Allergie: Hausstaub"),
         ("Arzt: Blutdruck hundertachtundvierzig zu zweiundneunzig.", "Messwert: Blutdruck 148/92"),
         ("Arzt: Puls 102, Temperatur 38,9.", "Messwert: Puls 102"),
         ("Arzt: Blutzucker 168.", "Messwert: Glukose (Gelegenheit) 168"),

@@ -59,3 +59,69 @@ def test_a_place_outside_the_segment_is_no_quote(start: int | None, end: int | N
 @pytest.mark.parametrize("number", [0, -1, 2, 999_999])
 def test_a_segment_that_is_not_there_is_no_evidence(number: int) -> None:
     assert fault_of("Blutdruck 160/90 mmHg.", 0, 5, number=number) == "evidence"
+
+
+def cited(*turns: tuple[segments.Speaker, str], numbers: tuple[int, ...]) -> list[str] | str:
+    """The texts of these segments of a talk as they are cited."""
+    transcript = segments.Transcript(
+        segments=tuple(
+            segments.Segment(number=n, source="d", speaker=speaker, text=text, start=0, end=len(text))
+            for n, (speaker, text) in enumerate(turns, start=1)
+        )
+    )
+    evidence = tuple(results.Evidence(segment=number) for number in numbers)
+    statement = results.Statement(id="s1", section="P", text="-", polarity="affirmed", evidence=evidence)
+    found = quotes.cited(statement, transcript)
+    return found if isinstance(found, str) else [item.text for item in found]
+
+
+ORDERED: tuple[tuple[segments.Speaker, str], ...] = (
+    ("doctor", "Morphin zehn Milligramm."),
+    ("nurse", "10 Milligramm?"),
+    ("doctor", "Ach nein, fünf. Und Sauerstoff."),
+)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "texts"),
+    [
+        ((1, 2, 3), ["Morphin fünf Milligramm. Und Sauerstoff.", "", ""]),
+        ((1, 3), ["Morphin fünf Milligramm. Und Sauerstoff.", ""]),
+        ((1,), ["Morphin Milligramm."]),
+        ((3,), ["fünf. Und Sauerstoff."]),
+        ((2,), "quote"),
+    ],
+)
+def test_what_a_later_turn_takes_back_is_gone(numbers: tuple[int, ...], texts: list[str] | str) -> None:
+    assert cited(*ORDERED, numbers=numbers) == texts
+
+
+def test_a_chain_of_corrections_leaves_the_last() -> None:
+    turns: tuple[tuple[segments.Speaker, str], ...] = (
+        ORDERED[0],
+        ("doctor", "Halt, fünf."),
+        ("doctor", "Ach nein, drei."),
+    )
+    assert cited(*turns, numbers=(1, 2, 3))[0] == "Morphin drei Milligramm."
+    assert "zehn" not in str(cited(*turns, numbers=(1, 2))) and "fünf" not in str(cited(*turns, numbers=(1, 2)))
+
+
+def test_an_answer_takes_nothing_back() -> None:
+    turns: tuple[tuple[segments.Speaker, str], ...] = (
+        ("patient", "Seit drei Tagen hab ich Husten."),
+        ("doctor", "Haben Sie Fieber?"),
+        ("patient", "Nein, vor zwei Tagen."),
+    )
+    assert cited(*turns, numbers=(1,)) == ["Seit drei Tagen hab ich Husten."]
+
+
+def test_a_quote_before_the_correction_is_read_as_corrected() -> None:
+    said = "Morphin zehn. Halt, fünf Milligramm. Danach Ruhe."
+    transcript = segments.Transcript(
+        segments=(segments.Segment(number=1, source="d", speaker="doctor", text=said, start=0, end=len(said)),)
+    )
+    evidence = (results.Evidence(segment=1, start=0, end=7),)
+    statement = results.Statement(id="s1", section="P", text="-", polarity="affirmed", evidence=evidence)
+    found = quotes.cited(statement, transcript)
+    assert not isinstance(found, str)
+    assert [item.quoted for item in found] == ["Morphin fünf Milligramm."]

@@ -30,7 +30,10 @@ Arzt: Das Ibuprofen setzen wir ab.
 Arzt: In zwei Wochen kommen Sie wieder zur Kontrolle.
 Arzt: Wir machen heute noch ein Röntgen der Lunge.
 Arzt: Wenn Sie Brustschmerzen bekommen, rufen Sie sofort die 112.
-Patient: Danke, mein Bruder hatte einen Schlaganfall."""
+Patient: Danke, mein Bruder hatte einen Schlaganfall.
+Arzt: Nehmen Sie Paracetamol 500 bei Bedarf, höchstens dreimal am Tag.
+Arzt: Das linke Bein lagern Sie bitte hoch, das rechte dürfen Sie belasten.
+Arzt: Autofahren dürfen Sie eine Woche nicht."""
 
 #: Section, text, polarity and the segment that each statement rests on.
 NOTED: tuple[tuple[results.Section, str, results.Polarity, int], ...] = (
@@ -47,6 +50,9 @@ NOTED: tuple[tuple[results.Section, str, results.Polarity, int], ...] = (
     ("P", "In zwei Wochen wieder zur Kontrolle.", "affirmed", 13),
     ("P", "Heute noch Röntgen der Lunge.", "affirmed", 14),
     ("P", "Wenn Sie Brustschmerzen bekommen, rufen Sie sofort die 112.", "affirmed", 15),
+    ("P", "Paracetamol 500 bei Bedarf, höchstens dreimal am Tag.", "affirmed", 17),
+    ("P", "Das linke Bein hochlagern, das rechte belasten.", "affirmed", 18),
+    ("P", "Eine Woche nicht Auto fahren.", "negated", 19),
 )
 
 
@@ -99,6 +105,17 @@ def fault(text: str, cited: tuple[int, ...], transcript: segments.Transcript) ->
         ("Als Nächstes ist geplant: ein Röntgenbild.", (14,)),
         ("Wichtig: Wenn Sie Brustschmerzen bekommen, rufen Sie sofort die 112.", (15,)),
         ("Rufen Sie sofort die 112, wenn Sie Brustschmerzen bekommen.", (15,)),
+        ("Rufen Sie bei Brustschmerzen sofort die 112.", (15,)),
+        ("Wir vermuten eine Lungenentzündung.", (9,)),
+        ("Der Verdacht auf eine Lungenentzündung ist noch nicht geklärt.", (9,)),
+        ("Nehmen Sie jeden Morgen eine Tablette Ramipril 5 mg.", (11,)),
+        ("Nehmen Sie kein Ibuprofen mehr.", (12,)),
+        ("Ibuprofen nehmen Sie bitte nicht mehr.", (12,)),
+        ("Nehmen Sie Paracetamol 500 bei Bedarf, höchstens dreimal am Tag.", (17,)),
+        ("Legen Sie das linke Bein hoch.", (18,)),
+        ("Belasten Sie das rechte Bein.", (18,)),
+        ("Fahren Sie eine Woche lang nicht Auto.", (19,)),
+        ("Sie haben seit drei Tagen Husten und auch Kopfschmerzen.", (2,)),
         ("Wir wünschen Ihnen gute Besserung.", ()),
         ("Im Notfall rufen Sie bitte die 112 an!", ()),
     ],
@@ -139,6 +156,17 @@ def test_what_the_note_says_may_be_said(text: str, cited: tuple[int, ...], trans
         ("Sie haben eine Lungenentzündung.", (9,), "certainty"),
         ("Sie haben seit drei Tagen Husten.", (8,), "date"),
         ("Sie haben Husten vom vielen Wandern im Gebirge.", (2,), "foreign-word"),
+        ("Sie dürfen Auto fahren.", (19,), "contradiction"),
+        ("Kommen Sie in zwei Wochen nicht wieder.", (13,), "contradiction"),
+        ("Rufen Sie bei Brustschmerzen nicht die 112.", (15,), "contradiction"),
+        ("Bei Brustschmerzen warten Sie bitte ab.", (15,), "contradiction"),
+        ("Belasten Sie das linke Bein.", (18,), "side"),
+        ("Nehmen Sie Ramipril 5 mg bei Bedarf.", (11, 17), "frequency"),
+        ("Nehmen Sie Paracetamol 500 dreimal am Tag.", (17,), "frequency"),
+        ("Ihr Blutdruck war 148 zu 92 und damit gut.", (7,), "finding"),
+        ("Kopfweh haben Sie seit drei Tagen.", (2,), "duration"),
+        ("Nehmen Sie kein Ramipril mehr.", (11,), "drug"),
+        ("Nehmen Sie kein Paracetamol mehr.", (12, 17), "drug"),
     ],
 )
 def test_what_the_note_does_not_say_falls(
@@ -222,9 +250,13 @@ def test_a_refused_sentence_is_left_out(transcript: segments.Transcript) -> None
     assert rejected == ["contradiction"]
 
 
-@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("count", [1, 2])
 def test_too_few_sentences_fall_as_a_whole(count: int, transcript: segments.Transcript) -> None:
     assert checked(transcript, *GOOD[:count]) == (None, ["length"])
+
+
+def test_where_no_sentence_holds_there_is_nothing_more_to_refuse(transcript: segments.Transcript) -> None:
+    assert checked(transcript) == (None, [])
 
 
 def test_a_text_that_is_hard_to_read_falls_as_a_whole(transcript: segments.Transcript) -> None:
