@@ -43,6 +43,15 @@ def is_reaction(text: str) -> bool:
     return _REACTED.search(text) is not None and any(_FROM.search(text[: m.start]) for m in drugs.find(text))
 
 
+_NO = r"(?:nicht|ned|net|nich|nimmer|schlecht|kein\w*)"
+_NOT_BORNE = re.compile(rf"\bvertr[aäu]g\w*\b.{{0,30}}\b{_NO}\b|\b{_NO}\b.{{0,30}}\bvertr[aäu]g", re.IGNORECASE)
+
+
+def is_not_borne(text: str) -> bool:
+    """Whether a denial states an intolerance: "Penicillin vertrage ich nicht"."""
+    return any(_NOT_BORNE.search(clause.text) for clause in sentences.clauses(text))
+
+
 def is_only_feared(text: str) -> bool:
     """Whether a statement speaks of what could happen, not of what is."""
     return _FEARED.search(text) is not None

@@ -24,7 +24,7 @@ _TOPICAL = re.compile(
 _MILLIGRAMS = re.compile(r"\d\s*(?:mg|g)\b", re.IGNORECASE)
 _NEAR = 12  # characters around a drug's name in which a form word belongs to it
 _TOPICAL_ROUTES = frozenset({"topical", "nasal", "ophthalmic", "inhaled"})
-_ALLERGY = re.compile(r"allerg|unverträglich|vertr[aä]g\w* .{0,30}nicht|ausschlag|anaphyla", re.IGNORECASE)
+_ALLERGY = re.compile(r"allerg|unverträglich|ausschlag|anaphyla", re.IGNORECASE)
 _TAKEN = re.compile(
     r"nimm|nehm|nahm|genommen|einnahm|tablette|kapsel|morgens|mittags|abends|nachts|täglich|am tag|die woche|\d|tropfen|spray|spritz|pille|plan|"
     r"bei bedarf|medikament|dosis|hub|hübe|verschrieben|bekomm|krieg|gegeben",
@@ -109,7 +109,7 @@ def _status(statement: results.Statement, mention: drugs.Mention, words: str) ->
         if _is_stopped(statement, mention, words):
             return "stopped"
         return "continued" if _GOES_ON.search(statement.text) else "prescribed"
-    is_told = _TAKEN.search(words) is not None and not _ALLERGY.search(statement.text)
+    is_told = _TAKEN.search(words) is not None and not names_allergy(statement.text)
     if statement.section == "S" and statement.polarity in ("affirmed", "uncertain") and is_told:
         return "stopped" if orders.stops(words) else "continued"
     return None
@@ -151,7 +151,7 @@ def conditions(documented: consultation.Consultation, note: results.Note) -> dic
 
 def names_allergy(text: str) -> bool:
     """Whether a text speaks of an allergy, or of how a drug was borne."""
-    return _ALLERGY.search(text) is not None
+    return _ALLERGY.search(text) is not None or facts.is_not_borne(text)
 
 
 def allergies(documented: consultation.Consultation, note: results.Note) -> tuple[list[Allergy], list[str]]:
@@ -166,7 +166,9 @@ def allergies(documented: consultation.Consultation, note: results.Note) -> tupl
         if not names and not rules.names_allergy_group(told) and not _NO_DRUG.search(told):
             unknown.append(item.text)
     for statement in note.statements:
-        if statement.polarity in ("affirmed", "historical") and _ALLERGY.search(statement.text):
+        is_told = statement.polarity in ("affirmed", "historical") and _ALLERGY.search(statement.text) is not None
+        is_not_borne = statement.polarity != "family" and facts.is_not_borne(statement.text)
+        if is_told or is_not_borne:
             mentions = () if statement.section == "P" else drugs.find(statement.text)
             names = frozenset(name for mention in mentions for name in mention.names)
             found.append(Allergy(statement.text.lower(), names, statement.evidence))

@@ -21,7 +21,6 @@ Topic = Literal["allergic", "borne", "not borne"]
 
 _ALLERGY = re.compile(r"allerg|unverträglich|überempfindlich|anaphyla", re.IGNORECASE)
 _NO = r"(?:nicht|ned|net|nimmer|schlecht|kein\w*)"
-_NOT_BORNE = re.compile(rf"\bvertr[aäu]g\w*\b.{{0,30}}\b{_NO}\b|\b{_NO}\b.{{0,30}}\bvertr[aäu]g", re.IGNORECASE)
 _BORNE = re.compile(r"\bvertr[aäu]g(?:en|e|t|st)?\b", re.IGNORECASE)
 #: "Aspirin darf ich nicht, sonst krieg ich Asthma".
 _FORBIDDEN = re.compile(rf"\b(?:darf|dürfen|soll)\b.{{0,30}}\b{_NO}\b.{{0,40}}\bsonst\b", re.IGNORECASE)
@@ -143,7 +142,7 @@ def _is_told_by_no(text: str, whole: results.Polarity | None) -> bool:
 
 
 def _is_not_borne(text: str) -> bool:
-    return _NOT_BORNE.search(text) is not None or _FORBIDDEN.search(text) is not None
+    return facts.is_not_borne(text) or _FORBIDDEN.search(text) is not None
 
 
 def _has_reacted(text: str) -> bool:
@@ -191,7 +190,7 @@ def topic(question: str) -> Topic | None:
     """What a question asks of allergies; None where it asks something else."""
     if _ASKS.search(question):
         return "allergic"
-    if _NOT_BORNE.search(question):
+    if facts.is_not_borne(question):
         return "not borne"
     return "borne" if _BORNE.search(question) else None
 

@@ -6,7 +6,7 @@ import functools
 import re
 from dataclasses import dataclass
 
-from pipeline import results
+from pipeline import facts, results
 from pipeline.grounding import drugs, findings, reading
 from terminology.drugs import orders
 from terminology.german import concepts
@@ -49,7 +49,7 @@ def _is_lost(text: str, said: reading.Said) -> bool:
 
 def _stands_denied(word: str, said: reading.Said, is_allergy: bool) -> bool:
     places = reading.stands(said, word)
-    if is_allergy and any(findings.is_not_borne(clause.text) for clause, _standing in places):
+    if is_allergy and any(facts.is_not_borne(clause.text) for clause, _standing in places):
         return False
     standings = {standing for _clause, standing in places}
     return "negated" in standings and standings <= {"negated", "asked", "unclear"}

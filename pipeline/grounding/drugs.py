@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterator
 
-from pipeline import results
-from pipeline.grounding import findings, reading
+from pipeline import facts, results
+from pipeline.grounding import reading
 from terminology.drugs import catalogue, orders
 from terminology.german import concepts, lemmas, polarity, sentences
 
@@ -21,20 +22,34 @@ def fault(statement: results.Statement, said: reading.Said) -> str | None:
         return None
     if claimed - _names(said.text):
         return "drug"
-    return "negation" if _is_turned(statement, said.text) else None
+    return "negation" if _is_turned(statement, said) else None
 
 
-def _is_turned(statement: results.Statement, told: str) -> bool:
+def _is_turned(statement: results.Statement, said: reading.Said) -> bool:
     """Whether a drug is not taken in the statement and was said to be, or the other way round: "das Ibuprofen absetzen
     und Paracetamol nehmen".
     """
-    given = _orders(told)
+    given = list(_given(said))
     is_whole = statement.polarity in ("negated", "historical")
     for names, is_off in _orders(statement.text):
         same = {off for others, off in given if set(others) & set(names)}
         if same and is_off not in same and not (is_whole and True in same):
             return True
     return False
+
+
+def _given(said: reading.Said) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """The drugs of what was said, each with whether it is not taken; of a question that was answered with neither yes
+    nor no both may be so.
+    """
+    standings = {clause.sentence: clause.standing for clause in said.clauses}
+    for sentence in sentences.split(said.text):
+        standing = standings.get(sentence.text, "affirmed") if sentence.text.endswith("?") else "affirmed"
+        for names, is_off in _orders(sentence.text):
+            if standing != "negated":
+                yield names, is_off
+            if standing != "affirmed":
+                yield names, True
 
 
 @functools.lru_cache(maxsize=4096)
@@ -58,7 +73,7 @@ def _is_off(part: str, mention: catalogue.Mention) -> bool:
     if orders.stops(part) or _INSTEAD.search(part):
         return True
     clause = next((s.text for s in sentences.clauses(part) if s.start <= mention.start < s.end), part)
-    return not findings.is_not_borne(clause) and polarity.is_negated(orders.without_manner(clause))
+    return not facts.is_not_borne(clause) and polarity.is_negated(orders.without_manner(clause))
 
 
 @functools.lru_cache(maxsize=8192)

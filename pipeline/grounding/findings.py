@@ -16,7 +16,6 @@ from terminology.icd10gm import catalogue as icd10gm
 Kind = Literal["diagnosis", "finding"]
 
 _ALLERGY = re.compile(r"allerg|unverträglich|überempfindlich|anaphyla", re.IGNORECASE)
-_NOT_BORNE = re.compile(r"\bvertr[aäu]g\w*\b.{0,30}\bnicht\b|\bnicht\b.{0,20}\bvertr[aäu]g", re.IGNORECASE)
 #: How patients say that they react to something.
 _REACTS = re.compile(
     r"allerg|unverträglich|überempfindlich|anaphyla|vertr[aäu]g|reagier|ausschlag|quaddel|"
@@ -105,11 +104,6 @@ def _whole(term: Term, text: str) -> str:
 def is_allergy(text: str) -> bool:
     """Whether a statement speaks of an allergy: then no word of it may be invented."""
     return _ALLERGY.search(text) is not None
-
-
-def is_not_borne(text: str) -> bool:
-    """Whether a denial states an intolerance: "Penicillin vertrage ich nicht"."""
-    return _NOT_BORNE.search(text) is not None
 
 
 def forget() -> None:

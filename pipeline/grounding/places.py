@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.grounding import drugs, findings, reading
-from terminology.german import concepts, lemmas, sentences
+from terminology.german import concepts, lemmas
 
 _LONG = 4  # letters from which a word claims something; shorter ones do in capitals
 
@@ -100,17 +100,3 @@ def _is_same(word: str, forms: frozenset[str], meant: frozenset[str], other: str
     if forms & others or reading.is_akin(word, other, ending=reading.INFLECTION):
         return True
     return bool(meant) and any(concepts.of(form) & meant for form in others)
-
-
-def clause_at(text: str, start: int) -> str:
-    """The clause of a text that holds the place."""
-    for sentence in sentences.split(text):
-        if sentence.start <= start < sentence.end:
-            at = start - sentence.start
-            return next((s.text for s in sentences.clauses(sentence.text) if s.start <= at < s.end), sentence.text)
-    return text
-
-
-def forget() -> None:
-    """Drop what is remembered of the texts of earlier runs."""
-    claims.cache_clear()

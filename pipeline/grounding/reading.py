@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pipeline import segments
@@ -196,12 +196,6 @@ def _is_same(forms: frozenset[str], lowered: str, meant: frozenset[str], other: 
     if forms & others or is_akin(lowered, other):
         return True
     return bool(meant) and any(concepts.of(form) & meant for form in others)
-
-
-def unanswered(standings: Iterable[Standing]) -> bool:
-    """Whether all there is are questions that nobody answered."""
-    found = list(standings)
-    return bool(found) and all(standing == "asked" for standing in found)
 
 
 def forget() -> None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pipeline import results
+from pipeline import facts, results
 from pipeline.grounding import drugs, findings, reading, replies
 from terminology.drugs import orders
 from terminology.german import concepts, lemmas, polarity, quantities, sentences
@@ -150,9 +150,7 @@ def _by_term(statement: results.Statement, said: reading.Said) -> str | None:
         places = reading.stands(said, claim.word)
         if not places:
             continue
-        if findings.is_allergy(statement.text) and any(
-            findings.is_not_borne(place.text) for place, _standing in places
-        ):
+        if findings.is_allergy(statement.text) and any(facts.is_not_borne(place.text) for place, _standing in places):
             continue
         standings = {standing for _clause, standing in places}
         denied = claim.is_denied or (statement.polarity == "negated" and not has_negation)
@@ -210,7 +208,7 @@ def _by_source_clauses(statement: results.Statement, places: list[reading.Clause
         return "certainty"
     is_old = statement.polarity in ("historical", "family") or polarity.is_historical(statement.text)
     if not is_old and all(place.is_historical for place in places):
-        return "time" if statement.section in ("S", "A") else None
+        return "time"
     return None
 
 

@@ -15,7 +15,6 @@ from terminology.german import vocabulary
 #: What stands below a summary until a physician has released it.
 NOTICE = "Diese Zusammenfassung ist ein Entwurf und wird noch ärztlich geprüft."
 FEWEST_SENTENCES = gate.FEWEST
-MOST_SENTENCES = gate.MOST
 _MOST = 3  # complaints, diagnoses or steps named in one sentence
 
 #: An order for the patient is neither conditional nor a refusal, and it is not the reason for another one.

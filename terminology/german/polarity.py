@@ -20,7 +20,7 @@ Polarity = Literal["affirmed", "negated", "uncertain", "historical", "family"]
 _HISTORICAL = re.compile(
     r"\b(?:zustand nach|z\. ?n\b|früher(?:e[rnms]?)?|damals|seinerzeit|ehemalig\w*|ehemals|als kind|als jugendliche[r]?|in der kindheit|"
     r"als junge[rn]? \w+|vor (?:\w+ )?(?:\w+|\d+) jahren|vor (?:einem|\d+) jahr|vor jahren|(?:vor)?letzte?[nrms]? (?:jahr|sommer|winter|herbst|frühjahr|frühling)|voriges jahr|vorigen (?:sommer|winter|herbst)|(?:19|20)[0-2]\d|"
-    r"seit (?:\w+|\d+) jahren nicht mehr|da war ich (?:noch )?(?:\w+|\d+)|als ich (?:noch )?(?:\w+|\d+) war|ein jahr nach|aufgehört|mal gehabt|(?:schon )?(?:ein)?mal operiert|in der vergangenheit|vorgeschichte)\b",
+    r"seit (?:\w+|\d+) jahren nicht mehr|da war ich (?:noch )?(?:\w+|\d+)|als ich (?:noch )?(?:\w+|\d+) war|ein jahr nach|aufgehört|mal gehabt|hatte (?:ich |er |sie )?(?:schon )?(?:ein)?mal|(?:schon )?(?:ein)?mal operiert|in der vergangenheit|vorgeschichte)\b",
     re.IGNORECASE,
 )
 _OWN = re.compile(r"\b(?:ich|mir|mich|mein(?:e[nmrs]?)? (?:kopf|bauch|bein|arm|knie|rücken|herz))\b", re.IGNORECASE)

@@ -160,7 +160,7 @@ def _answered(asked: list[Utterance], answer: Utterance) -> Iterator[Utterance]:
         yield from _denied(speaker, topic, rest, evidence, answer)
     elif yes:
         yield from _confirmed(speaker, topic, rest, evidence, answer)
-    elif (_says_enough(rest) and not is_wh) or (is_wh and _says_enough(rest) and len(rest.split()) > 6):
+    elif _stands_alone(rest, topic, is_wh=is_wh):
         yield replace(answer, text=rest)
     elif match := _NOTHING_BUT.match(bare):
         yield Utterance(speaker, "", evidence, question=topic, is_negative=True)
@@ -268,12 +268,10 @@ _LONG_ANSWER = 6  # words from which an answer to "how" or "where" is taken to s
 
 
 def _stands_alone(rest: str, topic: str, *, is_wh: bool) -> bool:
-    """Whether an answer is understood without its question. What was asked about allergies always stays beside it."""
-    if _ALLERGY.search(topic):
+    """Whether an answer is understood without its question. What was asked about allergies stays beside it."""
+    if _ALLERGY.search(topic) and not _ALLERGY.search(rest):
         return False
-    if is_wh:
-        return _says_enough(rest) and len(rest.split()) > _LONG_ANSWER
-    return _says_enough(rest) or _covers(rest, topic)
+    return _says_enough(rest) and (not is_wh or len(rest.split()) > _LONG_ANSWER)
 
 
 def _says_enough(rest: str) -> bool:

@@ -257,7 +257,8 @@ _NOUN = re.compile(r"\b[A-ZÄÖÜ][a-zäöüß]{3,}")
 
 #: A clause that denies what stands before it: "ein Kaudasyndrom, das haben Sie nicht".
 _TAKES_BACK = re.compile(
-    r"^(?:aber )?(?:das|dies|den|die|so was|sowas|davon) (?:haben|hast|hat|ist|sind|war|liegt|sehe|spricht|kann|habe|hab) .{0,40}\b(?:nicht|nix|nichts|kein\w*)\b",
+    r"^(?:aber )?(?:das|dies|den|die|so was|sowas|davon) (?:haben|hast|hat|ist|sind|war|liegt|sehe|spricht|kann|habe|hab|vertr[aä]g\w*|"
+    r"nehm\w*|nimmt|brauch\w*|dürfen|darf|sollen|soll) .{0,40}\b(?:nicht|nix|nichts|kein\w*)\b",
     re.IGNORECASE,
 )
 
@@ -308,7 +309,8 @@ def _polarity(text: str, section: results.Section, speaker: segments.Speaker) ->
     if _CONDITION.match(text):
         return "affirmed"
     says = polarity.of(text)
-    if says == "uncertain" and section in ("S", "P"):
+    is_examined = section == "O" and polarity.is_to_exclude(text)  # "das will ich ausschließen, also ein Ultraschall"
+    if says == "uncertain" and (section in ("S", "P") or is_examined):
         return "negated" if polarity.is_negated(text) else "affirmed"
     if speaker == "relative" and _OF_OTHERS.search(text):
         return "family"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipeline import results, segments
+from pipeline import facts, results, segments
 from pipeline.engines import shapes
 from pipeline.grounding import faults, gate, quotes
 from terminology.german import polarity, sentences
@@ -82,7 +82,7 @@ def quoted(
     around = [s for s in sentences.split(segment.text) if s.start < place.end and place.start < s.end]
     text = " ".join(gate.repaired(sentence.text) for sentence in around)
     says = polarity.of(text)
-    if says == "negated":
+    if says == "negated" and not facts.is_not_borne(text):
         return faults.CHECKS["negation"]
     if says == "family":
         return faults.CHECKS["person"]

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from pipeline import consultation, results, segments
-from pipeline.stages import check
+from pipeline.stages import check, scribe
 
 Note = Callable[..., results.Note]
 Visit = Callable[..., consultation.Consultation]
@@ -318,3 +318,23 @@ def test_no_allergy_is_passed_over_in_silence(note: Note, visit: Visit, text: st
     given = visit(born=1990, record=consultation.Record(allergies=allergies))
     safety = check.run(given, NOTHING, note(("P", "Amoxicillin 1000 mg verordnet.")))
     assert any(warning.kind == "allergy" for warning in safety.warnings) or safety.gaps
+
+
+@pytest.mark.parametrize(
+    ("said", "fires"),
+    [
+        ("Patient: Penicillin vertrage ich nicht.", True),
+        ("Patient: Das Penicillin, das vertrage ich nicht.", True),
+        ("Patient: Penicillin vertrag ich schlecht.", True),
+        ("Arzt: Und das Penicillin, das vertragen Sie nicht, steht hier.", True),
+        ("Patient: Penicillin vertrage ich gut.", False),
+        ("Patient: Penicillin vertrage ich, ich nehme es nur nicht gern.", False),
+        ("Patient: Meine Frau verträgt kein Penicillin.", False),
+    ],
+)
+def test_what_is_not_borne_is_an_allergy_for_the_check(
+    visit: Visit, talk: Callable[[str], segments.Transcript], said: str, fires: bool
+) -> None:
+    heard = talk(f"{said}\nArzt: Ich verschreibe Ihnen Amoxicillin 1000 Milligramm, dreimal täglich.")
+    noted = scribe.run(visit(), heard)
+    assert fired(check.run(visit(), heard, noted), "allergy", "Amoxicillin") is fires
