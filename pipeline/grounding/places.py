@@ -100,3 +100,8 @@ def _is_same(word: str, forms: frozenset[str], meant: frozenset[str], other: str
     if forms & others or reading.is_akin(word, other, ending=reading.INFLECTION):
         return True
     return bool(meant) and any(concepts.of(form) & meant for form in others)
+
+
+def forget() -> None:
+    """Drop what is remembered of the texts of earlier runs."""
+    claims.cache_clear()
