@@ -1,13 +1,17 @@
 """`pipeline.grounding.gate`: for each reason a statement that is refused, and one beside it that passes."""
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import results, segments
+from pipeline import grounding, results, segments
+from pipeline.evaluation import cases
 from pipeline.grounding import faults, gate
+from pipeline.stages import read_document, scribe
 
 SAID = (
     "Ich habe seit drei Tagen Husten, aber kein Fieber, und nehme Ibuprofen 400 am linken Knie.",
@@ -168,3 +172,17 @@ def test_a_complaint_denied_and_a_value_measured_are_two_facts(talk: Callable[[s
         id="s2", section="O", text="Temperatur 38,5 °C.", polarity="affirmed", evidence=(results.Evidence(segment=2),)
     )
     assert gate.check([denied, measured], heard).statements == (denied, measured)
+
+
+def test_nothing_that_was_said_is_remembered() -> None:
+    """Every bounded cache of the gate is emptied: its keys are what patients said. The unbounded ones hold tables."""
+    case = cases.named("migraine")
+    scribe.run(case.consultation, read_document.run(case.consultation))
+    scribe.forget()
+    modules = [
+        importlib.import_module(f"pipeline.grounding.{m.name}") for m in pkgutil.iter_modules(grounding.__path__)
+    ]
+    values = [value for module in modules for value in vars(module).values()]
+    bounded = [value for value in values if hasattr(value, "cache_info") and value.cache_info().maxsize is not None]
+    assert len(bounded) > 20
+    assert [value.__qualname__ for value in bounded if value.cache_info().currsize] == []
