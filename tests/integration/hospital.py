@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from fhir_gateway import metrics, settings
 from fhir_gateway.messages import delivery, mapping, reception, register
+from fhir_gateway.runs import in_flight
 from fhir_gateway.store import codec, database, schema
 from mappers.v2_to_fhir import sites
 from tests import support
@@ -43,6 +44,7 @@ class Inside:
     settings: settings.Settings
     metrics: metrics.Metrics = dataclasses.field(default_factory=metrics.Metrics)
     engine: Engine = dataclasses.field(default_factory=Engine)
+    in_flight: in_flight.InFlight = dataclasses.field(default_factory=in_flight.InFlight)
     device: str = "Device/gateway"
     reception: Any = None
     sender: Any = None
