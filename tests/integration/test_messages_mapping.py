@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime as dt
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,7 +207,9 @@ def test_an_older_message_does_not_bring_the_dead_back(hospital: Hospital) -> No
 
 def test_a_message_from_the_future_is_not_the_newest_for_ever(hospital: Hospital) -> None:
     """A sender whose clock is wrong for one message."""
-    mapped(hospital, message(A31, pid(name="Falsch^F"), at="20991231235959"), message(A31, pid(name="Richtig^R")))
+    later = f"{dt.datetime.now(dt.UTC) + dt.timedelta(hours=1):%Y%m%d%H%M%S}+0000"
+    mapped(hospital, message(A31, pid(name="Falsch^F"), at="20991231235959"))
+    mapped(hospital, message(A31, pid(name="Richtig^R"), at=later))
     assert hospital.only("Patient")["name"][0]["family"] == "Richtig"
 
 
