@@ -24,6 +24,8 @@ _NO_ORDER = re.compile(
     re.IGNORECASE,
 )
 _REASON = re.compile(r"\b(?:wegen|trotz|unter|durch|gegen|neben|außer|seit|solange)\s+(?:\w+\s+){0,2}$", re.IGNORECASE)
+#: The reason is an illness, and the drug is the answer to it: "wegen der Allergie Clindamycin".
+_NAMED_REASON = re.compile(r"\b(?i:wegen|trotz|gegen)\s+(?:\w+\s+)?[A-ZÄÖÜ]\w{3,}\s+$")
 _DOSED = re.compile(r"\d|\b\w+mal\b|\b(?:täglich|morgens|mittags|abends|nachts|bei bedarf)\b", re.IGNORECASE)
 _AGAIN = re.compile(
     r"\b(?:(?:in|nach) (?:\w+|\d+) (?:tag|woche|monat)\w*|nächste[nrs]? \w+|morgen|übermorgen|am (?:montag|dienstag|mittwoch|donnerstag|freitag))\b.{0,60}"
@@ -144,7 +146,8 @@ def _medication(note: results.Note) -> _Sentence | None:
         is_order = statement.polarity == "affirmed" and not _NO_ORDER.search(statement.text)
         mentions = drugs.find(statement.text) if is_order else []
         for index, mention in enumerate(mentions):
-            if _REASON.search(statement.text[: mention.start]):
+            before = statement.text[: mention.start]
+            if _REASON.search(before) and not _NAMED_REASON.search(before):
                 continue
             end = mentions[index + 1].start if index + 1 < len(mentions) else len(statement.text)
             dose = re.split(

@@ -101,7 +101,8 @@ _PADDING = re.compile(
 #: Nouns before which "ein" is a number.
 _COUNTED = (
     r"Tablette|Kapsel|Tag|Woche|Stunde|Monat|Jahr|Minute|Mal|Hub|Hübe|Stück|Glas|Bier|Flasche|Liter|Packung|Schachtel|Päckchen|Zigarette|Tasse|"
-    r"Ampulle|Spritze|Beutel|Messlöffel|Löffel|Sprühstoß|Dosis|Viertel|Drittel|Punkt|Zentimeter|Kilo|Kind|Bruder|Schwester|Gefäß|Scheibe|Einheit|Tropfen"
+    r"Ampulle|Spritze|Beutel|Messlöffel|Löffel|Sprühstoß|Dosis|Viertel|Drittel|Punkt|Zentimeter|Kilo|Kind|Bruder|Schwester|Gefäß|Scheibe|Einheit|Tropfen|"
+    r"Prozent|Milligramm|Mikrogramm|Gramm|Milliliter|Deziliter|Meter|Grad|Ampullen|Pflaster|Zäpfchen"
 )
 _INDEFINITE = re.compile(rf"\b[Ee]ine?[nmrs]? (?!(?:\w+ )?(?:{_COUNTED}))(?=(?:[a-zäöüß-]+e[nrsm]? ){{0,2}}[A-ZÄÖÜ])")
 

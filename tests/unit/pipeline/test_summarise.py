@@ -144,3 +144,9 @@ def test_imaging_is_told_as_it_was_ordered(note: Note, visit: Visit, plan: str, 
 
 def test_a_reaction_to_a_drug_is_no_complaint(note: Note, visit: Visit) -> None:
     assert "Ausschlag" not in text_of(visit, note(("S", "Auf Novalgin hab ich Ausschlag gekriegt.")))
+
+
+def test_the_answer_to_a_reason_is_told(talk: Callable[[str], segments.Transcript], visit: Visit) -> None:
+    heard = talk("Arzt: Wegen Ihrer Allergie bekommen Sie Clindamycin, 600 Milligramm, dreimal täglich.")
+    made = summarise.run(visit(), heard, scribe.run(visit(), heard))
+    assert any("Clindamycin, 600 mg" in sentence.text for sentence in made.sentences)

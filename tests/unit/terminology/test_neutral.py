@@ -72,3 +72,17 @@ def test_no_number_is_added(text: str, doctor: bool) -> None:
 def test_any_text_is_taken(text: str, doctor: bool) -> None:
     assert isinstance(neutral.wording(text, doctor=doctor), str)
     assert neutral.sentence(text).endswith((".", "!", "?"))
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("Nehmen Sie eine Creme.", "Nehmen Sie Creme."),
+        ("Creme, ein Prozent, dünn auftragen.", "Creme, ein Prozent, dünn auftragen."),
+        ("Ein Gramm Novalgin dreimal täglich.", "Ein Gramm Novalgin dreimal täglich."),
+        ("Lorazepam, ein Milligramm zur Nacht.", "Lorazepam, ein Milligramm zur Nacht."),
+        ("Davon eine Tablette und einen Hub.", "Davon eine Tablette und einen Hub."),
+    ],
+)
+def test_an_article_goes_and_a_number_stays(said: str, written: str) -> None:
+    assert neutral.telegram(said) == written
