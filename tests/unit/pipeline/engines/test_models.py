@@ -175,7 +175,7 @@ def test_only_models_that_serve_a_stage_are_loaded() -> None:
 
 
 def test_a_missing_file_is_said_at_the_start(tmp_path: Path) -> None:
-    pytest.importorskip("llama_cpp")
+    pytest.importorskip("llama_cpp", reason="needs the extra llama")
     missing = options.Llama(engine="llama", file=tmp_path / "nichts.gguf", sha256="0" * 64)
     configured = models.configured({"a": missing}, options.Stages(scribe=("a", "rules")))
     with pytest.raises(base.NotUsable, match=r"nichts\.gguf"):
