@@ -76,10 +76,18 @@ def _as_told(statements: Iterable[results.Statement]) -> list[results.Statement]
 
 
 def uncarried(note: results.Note, transcript: segments.Transcript) -> tuple[Critical, ...]:
-    """The critical facts of the segments that no statement of the note carries, in the order of the talk."""
+    """The critical facts of the segments that no statement of the note carries, in the order of the talk.
+
+    A drug that is only named, without a dose, is not missing where the note says that it is not borne.
+    """
     carried = critical.offered(note)
+    told = spoken.told(transcript)
+    dosed = {fact.about for _number, fact in told if fact.kind in ("dose", "frequency")}
+    named = {fact.about for fact in carried if fact.kind == "allergy" and fact.value == "yes"} - dosed
     return tuple(
-        _critical(number, fact) for number, fact in spoken.told(transcript) if not critical.is_carried(fact, carried)
+        _critical(number, fact)
+        for number, fact in told
+        if not critical.is_carried(fact, carried) and not (fact.kind == "drug" and fact.about in named)
     )
 
 
