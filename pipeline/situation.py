@@ -15,7 +15,6 @@ from terminology.german import polarity, sentences
 Status = Literal["prescribed", "continued", "stopped"]
 
 _GOES_ON = re.compile(r"\b(?:weiter\w*|wie bisher|bleibt|bleiben|unverändert|fortf\w*|beibehalten)\b", re.IGNORECASE)
-_INSTEAD_OF = re.compile(r"\b(?:statt|anstatt|anstelle(?: von)?)\s*(?:dem|der|des|das|den)?\s*$", re.IGNORECASE)
 _TOPICAL = re.compile(
     r"\b(?:gel|emulgel|salbe|creme|lotion|pflaster|nasenspray|nasentropfen|augentropfen|ohrentropfen|augensalbe|spray|inhal\w*|hub|hübe|sprühst\w*|lutsch\w*|"
     r"schaum|einreib\w*|auftragen|vaginal\w*|umschlag\w*|spül\w*)\b",
@@ -116,7 +115,7 @@ def _status(statement: results.Statement, mention: drugs.Mention, words: str) ->
 
 
 def _is_stopped(statement: results.Statement, mention: drugs.Mention, words: str) -> bool:
-    if _INSTEAD_OF.search(statement.text[: mention.start]) or orders.stops(words):
+    if orders.is_replaced(statement.text[: mention.start]) or orders.stops(words):
         return True
     if statement.text.startswith("Verneint:") or statement.text.endswith(": nein."):
         return True

@@ -91,15 +91,8 @@ def _of_word(word: str, clauses: Sequence[reading.Clause]) -> list[Place]:
         Place(number, start)
         for number, clause in enumerate(clauses)
         for start, other in clause.words
-        if other == word or _is_same(word, forms, meant, other)
+        if other == word or reading.is_same(word, forms, meant, other, ending=reading.INFLECTION)
     ]
-
-
-def _is_same(word: str, forms: frozenset[str], meant: frozenset[str], other: str) -> bool:
-    others = lemmas.of(other)
-    if forms & others or reading.is_akin(word, other, ending=reading.INFLECTION):
-        return True
-    return bool(meant) and any(concepts.of(form) & meant for form in others)
 
 
 def forget() -> None:

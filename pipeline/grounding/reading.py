@@ -185,15 +185,18 @@ def stands(said: Said, word: str) -> list[tuple[Clause, Standing]]:
         (clause, clause.at(position))
         for clause in said.clauses
         for position, other in clause.words
-        if other == lowered or _is_same(forms, lowered, meant, other)
+        if other == lowered or is_same(lowered, forms, meant, other)
     ]
     quoted = [(clause, standing) for clause, standing in found if clause.sentence in said.quoted]
     return quoted or found
 
 
-def _is_same(forms: frozenset[str], lowered: str, meant: frozenset[str], other: str) -> bool:
+def is_same(lowered: str, forms: frozenset[str], meant: frozenset[str], other: str, *, ending: int = ENDING) -> bool:
+    """Whether `other` is a form of a word, or a word that says the same. `forms` and `meant` are the word's dictionary
+    forms and concepts, `ending` is as in `is_akin`.
+    """
     others = lemmas.of(other)
-    if forms & others or is_akin(lowered, other):
+    if forms & others or is_akin(lowered, other, ending=ending):
         return True
     return bool(meant) and any(concepts.of(form) & meant for form in others)
 

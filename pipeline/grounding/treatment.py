@@ -19,7 +19,6 @@ _ONLY_THOUGHT = re.compile(
     r"\b(?:könnten?|würden?|wäre\w*|hätten?|wenn|falls|sollten?|sobald|statt|anstatt|oder)\b", re.IGNORECASE
 )
 _USED_UP = re.compile(r"\b(?:weg|ausgegangen|leer)\b", re.IGNORECASE)
-_INSTEAD_OF = re.compile(r"\b(?:statt|anstatt|anstelle(?: von)?)\s*(?:de[mrsn]|das)?\s*$", re.IGNORECASE)
 _CONDITION = re.compile(r"^(?:und |aber |also )*(?:wenn|falls|sollten?|sobald)\b", re.IGNORECASE)
 _STRENGTH = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mg|µg|mcg|g|ml|%|IE|Einheiten|Hub|Hübe|Tropfen|Sprühst[oö]ße?)(?![\w/])")
 #: A number right behind the name is the strength, if it counts nothing else: "ASS 100", "Ramipril fünf".
@@ -53,7 +52,7 @@ def medication(text: str, whole: results.Polarity | None) -> Iterator[Fact]:
 
 
 def _taking(before: str, clause: str, words: str, whole: results.Polarity | None) -> str:
-    if whole == "negated" or _INSTEAD_OF.search(before) or orders.stops(words) or _USED_UP.search(words):
+    if whole == "negated" or orders.is_replaced(before) or orders.stops(words) or _USED_UP.search(words):
         return "no"
     return complaints.manner(orders.without_manner(clause), whole)
 

@@ -17,6 +17,10 @@ _NOT_STOPPED = re.compile(
 )
 
 
+#: What stands before a drug that another one takes the place of.
+_INSTEAD_OF = re.compile(r"\b(?:statt|anstatt|anstelle(?: von)?)\s*(?:dem|der|des|das|den)?\s*$", re.IGNORECASE)
+
+
 @functools.cache
 def _words(kind: str) -> str:
     return "|".join(row["pattern"] for row in tables.rows("german/drug_orders") if row["kind"] == kind)
@@ -36,6 +40,11 @@ def _manners() -> re.Pattern[str]:
 def stops(text: str) -> bool:
     """Whether words of a text stop a drug; "nicht eigenmächtig absetzen" does not."""
     return _stops().search(_NOT_STOPPED.sub(" ", text)) is not None
+
+
+def is_replaced(before: str) -> bool:
+    """Whether a drug whose name follows `before` gives way to another one: "statt dem"."""
+    return _INSTEAD_OF.search(before) is not None
 
 
 def without_manner(text: str) -> str:

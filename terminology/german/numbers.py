@@ -256,3 +256,8 @@ def _decimal(figure: str) -> Decimal:
 def _fraction(figure: str) -> str:
     parts = re.split(r"[.,]", figure)
     return f".{parts[1]}" if len(parts) > 1 and parts[1] else ""
+
+
+def forget() -> None:
+    """Drop what is remembered of the texts of earlier runs."""
+    _standard_value.cache_clear()

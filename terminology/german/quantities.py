@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Literal
 
-from terminology.german import contexts, spelled
+from terminology.german import contexts, numbers, spelled
 from terminology.german.contexts import Bound, Role
 
 Kind = Literal["bare", "measure", "range", "pair", "date", "mark", "clock", "scheme", "times", "ordinal", "code", "age"]
@@ -226,16 +226,16 @@ def _measure(match: re.Match[str], _text: str) -> Quantity:
     said = (number(match["amount"]),)
     if match["alt"]:
         return Quantity("age", (said[0] * factor,), unit, said, match.start(), match.end())
-    values = (said[0] * factor,)
+    return _in_context("measure", (said[0] * factor,), unit, said, match)
+
+
+def _in_context(
+    kind: Kind, values: tuple[Decimal, ...], unit: str, said: tuple[Decimal, ...], match: re.Match[str]
+) -> Quantity:
+    """A number with its role and its age by what stands around it."""
+    span = match.span()
     return Quantity(
-        "measure",
-        values,
-        unit,
-        said,
-        match.start(),
-        match.end(),
-        contexts.role(match.string, *match.span()),
-        contexts.is_old(match.string, *match.span()),
+        kind, values, unit, said, *span, contexts.role(match.string, *span), contexts.is_old(match.string, *span)
     )
 
 
@@ -254,27 +254,8 @@ def _bare(match: re.Match[str], text: str) -> Quantity:
     shared = _shared_unit().match(text, match.end())
     if shared:
         unit, factor = _unit(shared["unit"])
-        values = (said[0] * factor,)
-        return Quantity(
-            "measure",
-            values,
-            unit,
-            said,
-            match.start(),
-            match.end(),
-            contexts.role(match.string, *match.span()),
-            contexts.is_old(match.string, *match.span()),
-        )
-    return Quantity(
-        "bare",
-        said,
-        "",
-        said,
-        match.start(),
-        match.end(),
-        contexts.role(match.string, *match.span()),
-        contexts.is_old(match.string, *match.span()),
-    )
+        return _in_context("measure", (said[0] * factor,), unit, said, match)
+    return _in_context("bare", said, "", said, match)
 
 
 @functools.cache
@@ -296,6 +277,8 @@ def forget() -> None:
     """Drop what is remembered of the texts of earlier runs."""
     for cache in (find, prepared):
         cache.cache_clear()
+    spelled.forget()
+    numbers.forget()
 
 
 def month(number_of_month: int) -> str:

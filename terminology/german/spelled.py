@@ -113,3 +113,8 @@ def _article() -> re.Pattern[str]:
         if row["kind"] in ("piece", "time", "count", "mass", "volume") and len(spelling) > 2
     )
     return re.compile(rf"\b(?:ein|eine[nmrs]?|ne[nr]?|'ne[nr]?)\s+(?=(?:{counted})\b)", re.IGNORECASE)
+
+
+def forget() -> None:
+    """Drop what is remembered of the texts of earlier runs."""
+    _ordinal.cache_clear()

@@ -38,17 +38,7 @@ def judge(
     insurance_when_unknown: consultation.Insurance | None,
 ) -> Judged[results.Billing]:
     """The proposal for what the note documents and what was found besides."""
-    found: list[results.Statement] = []
-    rejected: list[results.Rejected] = []
-    for number, item in enumerate(value["stellen"], start=1):
-        statement = talk.quoted(item, number, "O", transcript)
-        if not isinstance(statement, faults.Fault):
-            fault = _foreign(item["leistung"], statement, transcript)
-            if fault is None:
-                found.append(statement)
-                continue
-            statement = fault
-        rejected.append(talk.refused("bill", f"{item['leistung']}: {item['belege'][0]['zitat']}", statement))
+    found, rejected = talk.places("bill", value["stellen"], "leistung", transcript, lambda _service: "O", _foreign)
     if rejected and not found:
         return Judged(None, tuple(rejected), "Deine Stellen dokumentieren nicht, was du über sie sagst.")
     return Judged(bill.run(documented, transcript, note, coding, insurance_when_unknown, found), tuple(rejected))

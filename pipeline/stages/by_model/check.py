@@ -33,17 +33,7 @@ def judge(
     note: results.Note,
 ) -> Judged[results.SafetyCheck]:
     """The check of what the note says and of what was found besides. A model can add to it and take nothing away."""
-    found: list[results.Statement] = []
-    rejected: list[results.Rejected] = []
-    for number, item in enumerate(value["stellen"], start=1):
-        statement = talk.quoted(item, number, _SECTIONS[item["was"]], transcript)
-        if not isinstance(statement, faults.Fault):
-            fault = _foreign(item["was"], statement, transcript)
-            if fault is None:
-                found.append(statement)
-                continue
-            statement = fault
-        rejected.append(talk.refused("check", f"{item['was']}: {item['belege'][0]['zitat']}", statement))
+    found, rejected = talk.places("check", value["stellen"], "was", transcript, _SECTIONS.__getitem__, _foreign)
     if rejected and not found:
         return Judged(None, tuple(rejected), "Deine Stellen nennen nicht, was du über sie sagst.")
     more = note.model_copy(update={"statements": (*note.statements, *found)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pipeline import facts, results, segments
@@ -91,6 +91,29 @@ def quoted(
     span = results.Evidence(segment=place.segment, start=around[0].start, end=around[-1].end)
     statement = results.Statement(id=f"q{number}", section=section, text=text, polarity=says, evidence=(span,))
     return gate.fault(statement, transcript, is_of_note=False) or statement
+
+
+def places(
+    stage: str,
+    items: Iterable[Json],
+    key: str,
+    transcript: segments.Transcript,
+    section_of: Callable[[str], results.Section],
+    foreign: Callable[[str, results.Statement, segments.Transcript], faults.Fault | None],
+) -> tuple[list[results.Statement], list[results.Rejected]]:
+    """The quoted places that are what the model says under `key`, and the others. `foreign` tells why one is not."""
+    found: list[results.Statement] = []
+    rejected: list[results.Rejected] = []
+    for number, item in enumerate(items, start=1):
+        said = item[key]
+        place = quoted(item, number, section_of(said), transcript)
+        if not isinstance(place, faults.Fault):
+            place = foreign(said, place, transcript) or place
+        if isinstance(place, faults.Fault):
+            rejected.append(refused(stage, f"{said}: {item['belege'][0]['zitat']}", place))
+        else:
+            found.append(place)
+    return found, rejected
 
 
 def refused(stage: str, proposal: str, fault: faults.Fault, cited: object = ()) -> results.Rejected:

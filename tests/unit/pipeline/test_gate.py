@@ -12,6 +12,7 @@ from pipeline import grounding, results, segments
 from pipeline.evaluation import cases
 from pipeline.grounding import faults, gate
 from pipeline.stages import read_document, scribe
+from terminology import german
 
 SAID = (
     "Ich habe seit drei Tagen Husten, aber kein Fieber, und nehme Ibuprofen 400 am linken Knie.",
@@ -175,12 +176,14 @@ def test_a_complaint_denied_and_a_value_measured_are_two_facts(talk: Callable[[s
 
 
 def test_nothing_that_was_said_is_remembered() -> None:
-    """Every bounded cache of the gate is emptied: its keys are what patients said. The unbounded ones hold tables."""
+    """Each bounded cache of the gate and its German is emptied: its keys are what patients said; the rest are tables."""
     case = cases.named("migraine")
     scribe.run(case.consultation, read_document.run(case.consultation))
     scribe.forget()
     modules = [
-        importlib.import_module(f"pipeline.grounding.{m.name}") for m in pkgutil.iter_modules(grounding.__path__)
+        importlib.import_module(f"{package.__name__}.{found.name}")
+        for package in (grounding, german)
+        for found in pkgutil.iter_modules(package.__path__)
     ]
     values = [value for module in modules for value in vars(module).values()]
     bounded = [value for value in values if hasattr(value, "cache_info") and value.cache_info().maxsize is not None]
