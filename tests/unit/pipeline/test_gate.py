@@ -176,7 +176,7 @@ def test_a_complaint_denied_and_a_value_measured_are_two_facts(talk: Callable[[s
 
 
 def test_nothing_that_was_said_is_remembered() -> None:
-    """Each bounded cache of the gate and its German is emptied: its keys are what patients said. The rest are tables."""
+    """Each bounded cache of the gate and its German is emptied: its keys are what patients said. Others are tables."""
     case = cases.named("migraine")
     scribe.run(case.consultation, read_document.run(case.consultation))
     scribe.forget()
