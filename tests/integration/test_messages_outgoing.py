@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -180,9 +179,7 @@ def test_the_applications_answer_is_waited_for_where_it_is_asked_for(opened: Cal
 
 
 def test_an_unreachable_destination_uses_up_no_tries_and_is_told_once(opened: Callable[..., Hospital]) -> None:
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    port = support.free_port()
 
     async def scenario() -> None:
         hospital = opened(port, attempts=2)

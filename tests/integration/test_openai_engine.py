@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import socket
 from collections.abc import Iterator
 
 import pytest
 
 from pipeline.engines import base, options, shapes
 from pipeline.engines.openai import capabilities, engine, wire
-from tests import hostile_model, says
+from tests import hostile_model, says, support
 from tests.integration import model_server
 
 
@@ -314,8 +313,7 @@ def test_a_server_that_was_started_anew_passes_the_canary_again(monkeypatch: pyt
 
 
 def test_a_server_that_comes_later() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    port = support.free_port()
 
     async def scenario(made: engine.Engine) -> None:
         assert made.state == "down"
