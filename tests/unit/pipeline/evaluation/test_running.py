@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ from tests.unit.pipeline.evaluation.conftest import CASES, header, measure
 from tests.unit.pipeline.evaluation.stub import Stub
 
 NOTE = records.Plan(stages=("scribe",))
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C interrupts, also where a shell has started the tests in the background and so without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def of(measured: files.Measured, model: str, stage: str = "scribe") -> list[records.Record]:
