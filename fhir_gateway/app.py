@@ -41,6 +41,7 @@ from pipeline.engines import base, memory_fit, models, options, slots
 from pipeline.engines import rules as rules_engine
 from pipeline.engines.openai import wire
 from profiles import package, validation
+from terminology.icd10gm import catalogue, installed
 
 ENGINE_NAME = "fhir-gateway"
 EXECUTOR = "gateway"  # one process works on a database at a time: see `lock`
@@ -150,6 +151,8 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
     async with contextlib.AsyncExitStack() as stack:
         url = database_url(config)
         is_worker = config.server.role == "all"
+        await asyncio.to_thread(_use_catalogues, config)
+        stack.callback(catalogue.use, None)
         values.know_bases(config.server.base_url, config.ehr.base_url if config.ehr else None, port=config.server.port)
         if is_worker:
             stack.enter_context(_only_worker(config, url))
@@ -203,6 +206,16 @@ async def running(config: settings.Settings) -> AsyncIterator[Gateway]:
         gateway.is_ready = False
 
 
+def _use_catalogues(config: settings.Settings) -> None:
+    """Code with the imported editions of the data folder; ConfigurationError where their file is damaged."""
+    path = config.server.data / installed.FILE
+    try:
+        installed.Store(path).check()
+        catalogue.use(path)
+    except installed.NotUsable as error:
+        raise errors.ConfigurationError(str(error)) from None
+
+
 def _versions() -> dict[str, str]:
     return {"gateway": fhir_gateway.__version__, **rules_engine.version()}
 
@@ -227,7 +240,11 @@ async def _models(stack: contextlib.AsyncExitStack, config: settings.Settings) -
 
 
 def check(config: settings.Settings) -> None:
-    """Read what the configuration names besides secrets: site files and certificates. Raises ConfigurationError."""
+    """Read what the configuration names besides secrets: catalogues, site files, certificates.
+
+    Raises ConfigurationError.
+    """
+    _use_catalogues(config)
     _sites(config.hl7v2.sites)
     for listener in _listeners(config).values():
         _server_tls(listener)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -31,6 +31,13 @@ messages = typer.Typer(no_args_is_help=True, help="HL7 v2 messages: what came, h
 application.add_typer(messages, name="messages")
 maps = typer.Typer(no_args_is_help=True, help="The mapping of HL7 v2 to FHIR: explained, and tested.")
 application.add_typer(maps, name="map")
+
+catalogues = typer.Typer(
+    no_args_is_help=True, help="ICD-10-GM: its years, its codes, and importing what BfArM publishes."
+)
+application.add_typer(catalogues, name="terminology")
+
+Day = Annotated[str | None, typer.Option("--date", help="Day of the encounter, YYYY-MM-DD; default: today.")]
 
 Sites = Annotated[Path | None, typer.Option("--sites", help="Folder of site files; default: hl7v2.sites.")]
 
@@ -117,6 +124,9 @@ def evaluate(
     context: typer.Context,
     cases: Annotated[Path | None, typer.Option("--cases", help="Folder of cases; default: the bundled ones.")] = None,
     details: Annotated[bool, typer.Option("--details", help="Name every missed fact and every fabrication.")] = False,
+    catalogue: Annotated[
+        Path | None, typer.Option("--catalogue", help="Published file of ICD-10-GM: measure the codes by it too.")
+    ] = None,
     models: Annotated[
         Path | None, typer.Option("--models", help="Configuration whose models are measured, one after another.")
     ] = None,
@@ -149,10 +159,11 @@ def evaluate(
 
     wanted = evaluation_command.Wanted(models, cases, stages, repeat, concurrency, judge, out, resume, keep_texts)
     if not wanted.is_measurement:
-        typer.echo(evaluation_command.table(cases, details=details))
+        typer.echo(evaluation_command.table(cases, details=details, catalogue=catalogue))
         return
-    if details:
-        raise errors.ConfigurationError("--details belongs to the table of the rules engine, without --models.")
+    if details or catalogue is not None:
+        option = "--details" if details else "--catalogue"
+        raise errors.ConfigurationError(f"{option} belongs to the table of the rules engine, without --models.")
     sys.exit(evaluation_command.measure(wanted, Console()))
 
 
@@ -327,6 +338,84 @@ def test_maps(
     typer.echo(told)
     if not is_good:
         sys.exit(1)
+
+
+@catalogues.command("list")
+def list_catalogues(config: Config = None, data: Data = None) -> None:
+    """The years that there are, how much they hold, and the files that they came from."""
+    from fhir_gateway import terminology_command
+
+    for line in terminology_command.listed(_settings(config, data=data).server.data):
+        typer.echo(line)
+
+
+@catalogues.command("show")
+def show_code(code: str, date: Day = None, config: Config = None, data: Data = None) -> None:
+    """A code: its title and place, where and for whom it may stand, its notes, and the codes below it."""
+    from fhir_gateway import terminology_command
+
+    folder = _settings(config, data=data).server.data
+    for line in terminology_command.shown(folder, code, terminology_command.day_of(date)):
+        typer.echo(line)
+
+
+@catalogues.command("search")
+def search_codes(
+    text: str,
+    date: Day = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """The codes that a text may mean, the best first."""
+    from fhir_gateway import terminology_command
+
+    folder = _settings(config, data=data).server.data
+    for line in terminology_command.found(folder, text, terminology_command.day_of(date), limit):
+        typer.echo(line)
+
+
+@catalogues.command("validate")
+def validate_code(
+    code: str,
+    date: Day = None,
+    setting: Annotated[Literal["practice", "hospital"], typer.Option(help="Where it is coded.")] = "practice",
+    sex: Annotated[Literal["M", "W"] | None, typer.Option(help="The patient's sex.")] = None,
+    age: Annotated[str | None, typer.Option(help="Completed years, e.g. 35, or days of life, e.g. 10d.")] = None,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Whether a code may stand on a day, and why not; exit code 1 where it may not."""
+    from fhir_gateway import terminology_command
+
+    told, is_good = terminology_command.judged(
+        _settings(config, data=data).server.data,
+        code,
+        terminology_command.day_of(date),
+        setting,
+        sex or "",
+        terminology_command.lived(age),
+    )
+    typer.echo(told)
+    if not is_good:
+        sys.exit(1)
+
+
+@catalogues.command("import")
+def import_catalogue(
+    file: Annotated[Path, typer.Argument(help="Metadata (zip, TXT, CSV), ClaML, FHIR package or Alpha-ID.")],
+    year: Annotated[int | None, typer.Option(help="Its year, where the file does not say it.")] = None,
+    config: Config = None,
+    data: Data = None,
+) -> None:
+    """Import a published file into the data folder: all of it, or nothing."""
+    from rich.console import Console
+
+    from fhir_gateway import terminology_command
+
+    folder = _settings(config, data=data).server.data
+    for line in terminology_command.take(folder, file, year, Console(stderr=True)):
+        typer.echo(line)
 
 
 def _settings(config: Path | None, **overrides: object) -> settings.Settings:

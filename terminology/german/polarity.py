@@ -81,6 +81,13 @@ def is_to_exclude(clause: str) -> bool:
     return _phrases("uncertainty", "exclude").search(clause) is not None
 
 
+def without_cues(clause: str) -> str:
+    """A clause without the words that deny or hedge."""
+    for table, kinds in (("negation", ("negates", "apart")), ("uncertainty", ("hedge", "guess", "exclude"))):
+        clause = _phrases(table, *kinds).sub(" ", clause)
+    return clause
+
+
 def _sure(clause: str) -> str:
     return _phrases("uncertainty", "idle").sub(" ", clause)
 

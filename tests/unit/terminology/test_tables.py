@@ -15,7 +15,7 @@ from terminology import labs, tables
 from terminology.billing import catalogue as billing
 from terminology.drugs import catalogue as drugs
 from terminology.drugs import rules as drug_rules
-from terminology.icd10gm import catalogue as icd10gm
+from terminology.icd10gm import edition, starter
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 DATA = REPOSITORY / "terminology" / "data"
@@ -27,6 +27,13 @@ KEYS = {
     "billing/ebm": ("code", "age_min_years", "age_max_years", "valid_from"),
     "billing/rules": ("schedule", "code", "rule", "value"),
     "icd10gm/by_value": ("base_code", "analyte", "low"),
+    "icd10gm/codes": ("code", "valid_from"),
+    "icd10gm/combinations": ("code", "beside"),
+    "icd10gm/contradictions": ("code", "beside"),
+    "icd10gm/lab_findings": ("analyte", "flag"),
+    "icd10gm/vaccinations": ("kind", "pattern", "antigens"),
+    "icd10gm/visit_reasons": ("reason", "cue", "code", "note_has", "record_has"),
+    "icd10gm/treated_by": ("atc", "codes"),
     "icd10gm/old_after": ("acute_prefix", "days_from"),
     "icd10gm/partners": ("code", "partner"),
     "icd10gm/refinements": ("base_code", "cue"),
@@ -38,6 +45,7 @@ PATTERNS = {
     "billing/not_done": ("pattern",),
     "german/performatives": ("pattern",),
     "icd10gm/refinements": ("cue",),
+    "icd10gm/visit_reasons": ("cue",),
 }
 ICD_PREFIX = re.compile(r"[A-Z](?:\d(?:\d(?:\.\d{0,2})?)?)?")
 
@@ -217,11 +225,27 @@ def test_laboratory_keys_and_ranges() -> None:
 def test_codes_are_terminal_in_form() -> None:
     for row in tables.rows("icd10gm/codes"):
         assert re.fullmatch(r"[A-Z]\d{2}(?:\.\d{1,2})?", row["code"])
-        assert row["kind"] in ("P", "O", "Z") and row["sex"] in ("", "W", "M") and row["chronic"] in ("J", "N")
-        assert int(row["valid_from"]) in icd10gm.YEARS
+        assert {row["p295"], row["p301"]} <= {"P", "O", "Z", "V"} and row["sex"] in ("", "W", "M")
+        assert (row["sex_error"] == "K") == bool(row["sex"]) and row["age_error"] in ("", "K", "M")
+        assert {row[name] for name in ("rare", "used", "ifsg_notifiable", "ifsg_lab", "chronic")} <= {"J", "N"}
+        assert int(row["valid_from"]) in starter.YEARS
         assert not row["valid_to"] or int(row["valid_from"]) <= int(row["valid_to"])
-        low, high = row["age_min_years"], row["age_max_years"]
-        assert not (low and high) or int(low) <= int(high), row["code"]
+        assert bool(row["age_error"]) == bool(edition.age(row["age_from"]) or edition.age(row["age_to"])), row["code"]
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, edition.Code]:
+    """The starter's codes of all years."""
+    return {name: code for year in starter.YEARS for name, code in starter.load(year).codes.items()}
+
+
+def test_the_starter_is_as_large_as_it_says(known: dict[str, edition.Code]) -> None:
+    assert min(len(starter.load(year).codes) for year in starter.YEARS) >= 1_500
+    terms = tables.rows("icd10gm/terms")
+    assert len(terms) >= 8_000
+    assert {row["in_text"] for row in terms} == {"J", "N"}
+    assert {row["kind"] for row in terms} <= {"diagnosis", "symptom", "status", "abbreviation", "lay"}
+    assert [row["term"] for row in terms if row["term"] != row["term"].lower()] == []
 
 
 @pytest.mark.parametrize(
@@ -234,24 +258,21 @@ def test_codes_are_terminal_in_form() -> None:
         ("icd10gm/old_after", ("code",)),
     ],
 )
-def test_codes_that_tables_name_exist(name: str, columns: tuple[str, ...]) -> None:
-    known = icd10gm.codes()
+def test_codes_that_tables_name_exist(name: str, columns: tuple[str, ...], known: dict[str, edition.Code]) -> None:
     assert [row for row in tables.rows(name) if any(row[column] not in known for column in columns)] == []
 
 
-def test_partners_are_star_or_exclamation_codes_or_primary_of_one() -> None:
-    known = icd10gm.codes()
+def test_partners_are_star_or_exclamation_codes_or_primary_of_one(known: dict[str, edition.Code]) -> None:
     for row in tables.rows("icd10gm/partners"):
         assert row["required"] in ("J", "N")
-        assert {known[row["code"]].kind, known[row["partner"]].kind} & {"O", "Z"}, row
+        assert known[row["code"]].mark or known[row["partner"]].mark, row
 
 
 @pytest.mark.parametrize(
     ("name", "column"),
     [("icd10gm/sided", "prefix"), ("icd10gm/symptom_of", "symptom_prefix"), ("icd10gm/symptom_of", "diagnosis_prefix")],
 )
-def test_prefixes_hold_a_code(name: str, column: str) -> None:
-    known = tuple(icd10gm.codes())
+def test_prefixes_hold_a_code(name: str, column: str, known: dict[str, edition.Code]) -> None:
     prefixes = {row[column] for row in tables.rows(name)}
     assert [prefix for prefix in sorted(prefixes) if not any(code.startswith(prefix) for code in known)] == []
 
@@ -264,29 +285,43 @@ def test_by_value_leaves_no_overlap() -> None:
         assert key[1] in labs.analytes()
 
 
-def test_codes_and_titles_agree_with_the_official_catalogue_of_2025() -> None:
+def test_codes_agree_with_the_official_catalogue_of_2025() -> None:
     official = {row["code"]: row for row in shared("icd10gm/icd10gm_2025_codes.csv")}
-    newer = {row["code"]: row for row in shared("icd10gm/icd10gm_2026_primary_terminal_titles.csv")}
-    kinds = {"P": "P", "O": "O", "Z": "Z"}
     for row in tables.rows("icd10gm/codes"):
         if row["valid_from"] != "2025":
-            assert row["code"] not in official or official[row["code"]]["terminal"] == "N"
             continue
         found = official[row["code"]]
-        assert found["terminal"] == "T" and kinds[found["p295"]] == row["kind"], row["code"]
-        titles = {plain(found["title"])} | ({plain(newer[row["code"]]["title"])} if row["code"] in newer else set())
-        assert plain(row["title"]) in titles, row["code"]
-        assert row["sex"] == found["sex"].replace("9", ""), row["code"]
-        if row["age_min_years"]:
-            assert found["age_min"] == f"j{int(row['age_min_years']):03}", row["code"]
-        if row["age_max_years"]:
-            assert found["age_max"] == f"j{int(row['age_max_years']):03}", row["code"]
+        assert found["terminal"] == "T" and plain(found["title"]) == plain(row["title"]), row["code"]
+        for ours, theirs in METADATA.items():
+            empty = found[theirs] in ("9", "9999")
+            assert row[ours] == ("" if empty else found[theirs]), (row["code"], ours)
 
 
-def test_validity_agrees_with_the_official_titles_of_2026() -> None:
-    newer = {row["code"] for row in shared("icd10gm/icd10gm_2026_primary_terminal_titles.csv")}
-    primary = [row for row in tables.rows("icd10gm/codes") if row["kind"] == "P"]
-    assert [row["code"] for row in primary if (row["code"] in newer) != (row["valid_to"] != "2025")] == []
+#: The columns of the starter by the columns of the official file.
+METADATA = {
+    "p295": "p295", "p301": "p301", "sex": "sex", "sex_error": "sex_error", "age_from": "age_min", "age_to": "age_max",
+    "age_error": "age_error", "rare": "rare_central_europe", "used": "has_content",
+    "ifsg_notifiable": "ifsg_notifiable", "ifsg_lab": "ifsg_lab",
+}  # fmt: skip
+
+
+def test_codes_agree_with_the_official_titles_of_2026() -> None:
+    newer = {row["code"]: plain(row["title"]) for row in shared("icd10gm/icd10gm_2026_primary_terminal_titles.csv")}
+    held = {code.code: plain(code.title) for code in starter.load(2026).codes.values() if code.mark is None}
+    assert {name: title for name, title in held.items() if newer.get(name) != title} == {}
+    gone = [row["code"] for row in tables.rows("icd10gm/codes") if row["valid_to"] == "2025"]
+    assert [name for name in gone if newer.get(name) == starter.load(2025).codes[name].title] == []
+
+
+def test_all_that_changed_from_2025_to_2026_is_in_the_starter() -> None:
+    older, newer = starter.load(2025).codes, starter.load(2026).codes
+    for row in shared("icd10gm/delta_2025_2026.csv"):
+        if row["change"] == "new_terminal_primary":
+            assert row["code"] in newer and row["code"] not in older, row["code"]
+        elif row["change"] == "no_longer_terminal_primary":
+            assert row["code"] in older and row["code"] not in newer, row["code"]
+        else:
+            assert older[row["code"]].title != newer[row["code"]].title, row["code"]
 
 
 # Fees
