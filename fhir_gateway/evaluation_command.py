@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 import fhir_gateway
-from fhir_gateway import errors, settings
+from fhir_gateway import errors, settings, terminology_command
 from pipeline import clinical, documenting
 from pipeline.engines import base, models, options
 from pipeline.evaluation import (
@@ -55,10 +55,13 @@ class Wanted:
         return any(value is not None for value in given) or self.resume or self.keep_texts
 
 
-def table(folder: Path | None, *, details: bool) -> str:
-    """The figures of the rules engine over the bundled cases, or over those of a folder."""
+def table(folder: Path | None, *, details: bool, catalogue: Path | None = None) -> str:
+    """The figures of the rules engine over the bundled cases, or over those of a folder.
+
+    `catalogue`: a published file of ICD-10-GM by which the codes are measured a second time.
+    """
     read_cases(folder)
-    return report.text(folder, details=details)
+    return report.text(folder, details=details, held=terminology_command.edition_of(catalogue) if catalogue else None)
 
 
 def read_cases(folder: Path | None) -> tuple[cases.Case, ...]:

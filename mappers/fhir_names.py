@@ -25,6 +25,7 @@ SEITENLOKALISATION: Final = "http://fhir.de/StructureDefinition/seitenlokalisati
 SEITENLOKALISATION_CODES: Final = "https://fhir.kbv.de/CodeSystem/KBV_CS_SFHIR_ICD_SEITENLOKALISATION"
 MEHRFACHCODIERUNG: Final = "http://fhir.de/StructureDefinition/icd-10-gm-mehrfachcodierungs-kennzeichen"
 MEHRFACHCODIERUNG_CODES: Final = "http://fhir.de/CodeSystem/icd-10-gm-mehrfachcodierungs-kennzeichen"
+CONDITION_RELATED: Final = "http://hl7.org/fhir/StructureDefinition/condition-related"
 
 TARGET_ELEMENT: Final = "http://hl7.org/fhir/StructureDefinition/targetElement"
 DATA_ABSENT: Final = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"

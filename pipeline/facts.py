@@ -12,7 +12,7 @@ from pipeline import consultation, results
 from terminology import labs
 from terminology.drugs import catalogue as drugs
 from terminology.german import polarity, sentences
-from terminology.icd10gm import catalogue
+from terminology.icd10gm import wording
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Measured:
 
 #: A danger that is spoken of is no illness, nor is what would have to happen first.
 _FEARED = re.compile(
-    r"\bangst\b|befürcht|\bsorge|internet|gelesen|google|risiko|gefahr|\bschütz|\bschutz\b|verhinder|vorbeug|\bdroht|^(?:wenn|falls|sollte)\b",
+    r"\bangst\b|befürcht|\bsorge|internet|gelesen|google|risiko|gefahr|\bschütz|\bschutz\b|verhinder|vorbeug|\bdroht|\briskier|^(?:wenn|falls|sollte)\b",
     re.IGNORECASE,
 )
 
@@ -88,9 +88,9 @@ def _keep(newest: dict[str, Measured], found: Measured) -> None:
 
 def terms(
     note: results.Note, sections: tuple[results.Section, ...]
-) -> Iterator[tuple[results.Statement, catalogue.Term]]:
+) -> Iterator[tuple[results.Statement, wording.Term]]:
     """The diagnosis terms of these sections with the statement each stands in."""
     for statement in note.statements:
         if statement.section in sections:
-            for term in catalogue.find(statement.text):
+            for term in wording.find(statement.text):
                 yield statement, term

@@ -116,7 +116,11 @@ class PatientSummary(Clinical):
 
 
 class CodedDiagnosis(Clinical):
-    """One ICD-10-GM code. `year` is the catalogue's; `certainty` is None for in-patients."""
+    """One ICD-10-GM code. `year` is the catalogue's; `certainty` is None for in-patients.
+
+    `partner`: the code that a star or exclamation code stands with. `reason`: the words and the rule that led here;
+    `runner_up`: the code that would have stood without them. `since`: onset as a day, month or year in ISO 8601.
+    """
 
     code: str
     title: str
@@ -128,6 +132,8 @@ class CodedDiagnosis(Clinical):
     rank: int
     statement: str
     reason: str
+    runner_up: str | None = None
+    since: str | None = None
     remark: str | None = None
     evidence: tuple[Evidence, ...]
 

@@ -91,17 +91,20 @@ class Pages:
             self._statements(section)
 
     def diagnoses(self, diagnoses: Iterable[reading.Diagnosis]) -> None:
-        """Codes by rank with certainty, side, title and reason."""
+        """Codes by rank with certainty, side, onset, title and reason; a secondary code says what it stands with."""
         heading(self.console, "Diagnosen (ICD-10-GM, Vorschlag)")
         table = _grid("right", "left")
-        for rank, diagnosis in enumerate(diagnoses, start=1):
-            signs = ", ".join(filter(None, (_CERTAINTIES.get(diagnosis.certainty, ""), diagnosis.side)))
+        listed = list(diagnoses)
+        codes = {diagnosis.reference: f"{diagnosis.code}{diagnosis.mark}" for diagnosis in listed}
+        for rank, diagnosis in enumerate(listed, start=1):
+            signs = _signs(diagnosis, codes.get(diagnosis.primary))
             told = _paragraphs(
                 (f"{diagnosis.title} ({signs})" if signs else diagnosis.title, ""),
                 (self._reason(diagnosis.reason, diagnosis.basis), "dim"),
-                (diagnosis.remark, "dim"),
+                *((remark, "dim") for remark in diagnosis.remarks),
             )
-            table.add_row(f"{rank}.", Text(f"{diagnosis.code} {diagnosis.certainty}".strip(), style="bold"), told)
+            code = f"{codes[diagnosis.reference]} {diagnosis.certainty}".strip()
+            table.add_row(f"{rank}.", Text(code, style="bold"), told)
         if table.row_count == 0:
             self._line("Keine Diagnose vorgeschlagen.")
         self.console.print(table)
@@ -270,6 +273,22 @@ class Pages:
 
 def _amount(amount: Decimal | int) -> str:
     return f"{amount:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+def _signs(diagnosis: reading.Diagnosis, primary: str | None) -> str:
+    """Certainty, side, onset and the code that it stands with, as far as it has them."""
+    signs = (
+        _CERTAINTIES.get(diagnosis.certainty),
+        diagnosis.side,
+        f"seit {_day(diagnosis.since)}" if diagnosis.since else None,
+        f"zu {primary}" if primary else None,
+    )
+    return ", ".join(sign for sign in signs if sign)
+
+
+def _day(date: str) -> str:
+    """A FHIR date of any precision as it is written in German: 10.06.2026, 06.2026, 2026."""
+    return ".".join(reversed(date.split("-")))
 
 
 def _reference(resource: Json) -> str:

@@ -61,14 +61,22 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """One coded Condition. `certainty` is G, V, A, Z or empty (in-patients)."""
+    """One coded Condition. `primary` is the reference (Type/id) of the Condition that a secondary code stands with.
 
+    `mark` is one of * † !, `certainty` G, V, A, Z (none for in-patients), `since` a day, month or year as FHIR writes
+    it; each may be empty.
+    """
+
+    reference: str
     code: str
+    mark: str
+    primary: str
     certainty: str
     side: str
+    since: str
     title: str
     reason: str
-    remark: str
+    remarks: tuple[str, ...]
     basis: Basis
 
 
@@ -175,14 +183,19 @@ def diagnosis(condition: Json) -> Diagnosis:
     """A Condition for a person."""
     coding = condition["code"]["coding"][0]
     extensions = {e["url"]: e["valueCoding"] for e in coding.get("extension", [])}
+    related = (e for e in condition.get("extension", []) if e["url"] == fhir_names.CONDITION_RELATED)
     evidence = condition.get("evidence", [])
     return Diagnosis(
-        code=coding["code"] + extensions.get(fhir_names.MEHRFACHCODIERUNG, {}).get("code", ""),
+        reference=f"Condition/{condition['id']}",
+        code=coding["code"],
+        mark=extensions.get(fhir_names.MEHRFACHCODIERUNG, {}).get("code", ""),
+        primary=next((extension["valueReference"]["reference"] for extension in related), ""),
         certainty=extensions.get(fhir_names.DIAGNOSESICHERHEIT, {}).get("code", ""),
         side=extensions.get(fhir_names.SEITENLOKALISATION, {}).get("display", ""),
+        since=condition.get("onsetDateTime", ""),
         title=coding.get("display") or condition["code"].get("text", ""),
         reason=" ".join(code["text"] for item in evidence for code in item.get("code", [])),
-        remark=" ".join(note["text"] for note in condition.get("note", [])),
+        remarks=tuple(note["text"] for note in condition.get("note", [])),
         basis=_details(evidence),
     )
 

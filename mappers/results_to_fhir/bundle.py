@@ -38,8 +38,11 @@ def build(
     check: results.SafetyCheck,
     billing: results.Billing | None,
 ) -> list[links.Json]:
-    """The resources of a run in the order in which they refer to one another."""
-    conditions = [condition.build(surroundings, diagnosis) for diagnosis in coding.diagnoses]
+    """The resources of a run in the order in which they refer to one another; the Conditions by rank.
+
+    Raises NotValid, and condition.NoPrimary.
+    """
+    conditions = _conditions(surroundings, coding.diagnoses)
     issues = [detected_issue.build(surroundings, warning, check.drugs) for warning in check.warnings]
     if check.gaps:
         issues.append(detected_issue.not_checked(surroundings, check))
@@ -58,6 +61,13 @@ def build(
     ]
     deep_check(made)
     return made
+
+
+def _conditions(surroundings: links.Links, diagnoses: tuple[results.CodedDiagnosis, ...]) -> list[links.Json]:
+    """One Condition for a code and side, which is what its id is made of: the one that stands first."""
+    made = [condition.build(surroundings, diagnosis, diagnoses) for diagnosis in diagnoses]
+    first = {resource["id"]: resource for resource in reversed(made)}
+    return [resource for resource in made if first[resource["id"]] is resource]
 
 
 def _evidenced(summary: results.PatientSummary | None) -> list[results.Statement]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline import results
-from pipeline.evaluation import cases, metrics
+from pipeline.evaluation import cases, coding, metrics
 from pipeline.stages import bill, check, code, read_document, scribe
+from terminology.icd10gm import catalogue, edition, finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,7 @@ class CaseScore:
     name: str
     note: metrics.NoteScore
     codes: metrics.SetScore
+    coding: coding.CodingScore
     warnings: metrics.SetScore
     billing: metrics.SetScore
     rejected: int
@@ -28,22 +30,27 @@ def score(case: cases.Case) -> CaseScore:
     documented = case.consultation
     transcript = read_document.run(documented)
     note = scribe.run(documented, transcript)
-    coding = code.run(documented, transcript, note)
+    coded = code.run(documented, transcript, note)
     checked = check.run(documented, transcript, note)
-    billing = bill.run(documented, transcript, note, coding, None)
+    billing = bill.run(documented, transcript, note, coded, None)
     return CaseScore(
         name=case.name,
         note=metrics.note_score(case, transcript, note),
-        codes=metrics.code_score(case, coding),
+        codes=metrics.code_score(case, coded),
+        coding=coding.score(case, coded),
         warnings=metrics.warning_score(case, checked),
         billing=metrics.billing_score(case, billing),
         rejected=len(note.rejected),
     )
 
 
-def text(folder: Path | None = None, *, details: bool = False) -> str:
-    """The report over the bundled cases, or over those of a folder. Raises cases.NotACase."""
-    scores = [score(case) for case in (cases.read(folder) if folder else cases.bundled())]
+def text(folder: Path | None = None, *, details: bool = False, held: edition.Edition | None = None) -> str:
+    """The report over the bundled cases, or over those of a folder. Raises cases.NotACase.
+
+    `held`: a catalogue by which the codes are measured a second time, whatever the year of a case.
+    """
+    measured = cases.read(folder) if folder else cases.bundled()
+    scores = [score(case) for case in measured]
     lines = [
         "Rules engine. Recall: gold facts found in their section with the right polarity. Length: note / transcript.",
         "",
@@ -51,9 +58,22 @@ def text(folder: Path | None = None, *, details: bool = False) -> str:
     lines.append(f"{'case':<30}{'recall':>7}{'S':>7}{'O':>7}{'A':>7}{'P':>7}{'fabr.':>7}{'length':>8}{'refused':>9}")
     lines += [_row(found) for found in scores]
     lines += ["", *_totals(scores)]
+    lines += ["", "Codes by the catalogue of each case's year", *coding.lines(s.coding for s in scores)]
+    if held is not None:
+        lines += ["", f"Codes by the given catalogue of {held.year} ({len(held.codes):,} codes)"]
+        lines += coding.lines(_coded_by(held, measured))
     if details:
         lines += ["", *_details(scores)]
     return "\n".join(lines)
+
+
+def _coded_by(held: edition.Edition, measured: Iterable[cases.Case]) -> list[coding.CodingScore]:
+    with catalogue.only(held):
+        finding.forget()
+        try:
+            return [score(case).coding for case in measured]
+        finally:
+            finding.forget()
 
 
 def _row(found: CaseScore) -> str:

@@ -21,7 +21,7 @@ from pipeline.grounding.fact import Fact as Fact
 from pipeline.grounding.fact import Kind as Kind
 from terminology.drugs import rules
 from terminology.german import numbers, polarity, sentences
-from terminology.icd10gm import catalogue as icd10gm
+from terminology.icd10gm import specificity, wording
 
 
 def told(statement: results.Statement) -> frozenset[Fact]:
@@ -54,7 +54,7 @@ def is_carried(fact: Fact, carried: frozenset[Fact]) -> bool:
 
 def _is_same_illness(told: str, carried: str) -> bool:
     """Whether a code says what is told: the same subcategory, or a surer name where the told one is unspecific."""
-    return told[:5] == carried[:5] or icd10gm.is_same_illness(told, carried)
+    return told[:5] == carried[:5] or specificity.is_same_illness(told, carried)
 
 
 _OFF = ("no", "was")  # a drug that is not taken, or not any more
@@ -138,7 +138,7 @@ def _illnesses(statement: results.Statement) -> Iterator[Fact]:
     """The diagnoses of an assessment with their certainty; of all but the plan the illnesses that a drug may harm."""
     if statement.section == "P" or statement.polarity == "family" or facts.is_only_feared(statement.text):
         return
-    for term in icd10gm.find(statement.text):
+    for term in wording.find(statement.text):
         clause = next((s.text for s in sentences.clauses(statement.text) if s.start <= term.start < s.end), "")
         if polarity.is_about_family(clause):
             continue

@@ -11,7 +11,7 @@ from pipeline import results
 from pipeline.grounding import reading
 from terminology import tables
 from terminology.german import vocabulary
-from terminology.icd10gm import catalogue as icd10gm
+from terminology.icd10gm import wording
 
 Kind = Literal["diagnosis", "finding"]
 
@@ -53,7 +53,7 @@ def terms(text: str) -> tuple[Term, ...]:
     """The terms of a text in its order; one place may hold a diagnosis and a complaint."""
     found = [
         Term(hit.start, hit.end, hit.text, hit.code, "finding" if hit.kind == "symptom" else "diagnosis")
-        for hit in icd10gm.find(text)
+        for hit in wording.find(text)
     ]
     found += [Term(hit.start, hit.end, hit.text, hit.row["concept"], "finding") for hit in _complaints().find(text)]
     return tuple(sorted(found, key=lambda term: (term.start, -term.end)))

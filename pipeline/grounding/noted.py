@@ -11,7 +11,7 @@ from pipeline import results, segments
 from pipeline.grounding import appointments, critical, plain, whole
 from terminology.drugs import catalogue as drugs
 from terminology.german import numbers, polarity, sentences
-from terminology.icd10gm import catalogue as icd10gm
+from terminology.icd10gm import wording
 
 #: What a sentence says, and whether it denies it.
 Content = tuple[Hashable, bool]
@@ -67,9 +67,9 @@ class Noted:
         return found
 
     @functools.cached_property
-    def diagnoses(self) -> tuple[tuple[icd10gm.Term, str], ...]:
+    def diagnoses(self) -> tuple[tuple[wording.Term, str], ...]:
         """The illnesses with the polarity of each mention."""
-        found: list[tuple[icd10gm.Term, str]] = []
+        found: list[tuple[wording.Term, str]] = []
         for statement in self.statements:
             for term, is_denied in illnesses(statement.text):
                 is_so = statement.polarity == "affirmed"
@@ -104,10 +104,10 @@ class Noted:
 
 
 @functools.lru_cache(maxsize=2048)
-def illnesses(text: str) -> tuple[tuple[icd10gm.Term, bool], ...]:
+def illnesses(text: str) -> tuple[tuple[wording.Term, bool], ...]:
     """Each illness that a text names, and whether its clause denies it."""
-    found: list[tuple[icd10gm.Term, bool]] = []
-    for term in icd10gm.find(text):
+    found: list[tuple[wording.Term, bool]] = []
+    for term in wording.find(text):
         if term.kind != "symptom":
             clause = next((s.text for s in sentences.clauses(text) if s.start <= term.start < s.end), text)
             found.append((term, polarity.is_negated(clause)))

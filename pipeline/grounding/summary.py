@@ -15,7 +15,7 @@ from pipeline.grounding import agreement, appointments, critical, gate, plain, q
 from pipeline.grounding.noted import Content, Noted, illnesses
 from terminology.drugs import catalogue as drugs
 from terminology.german import numbers, polarity, sentences
-from terminology.icd10gm import catalogue as icd10gm
+from terminology.icd10gm import specificity, wording
 
 #: The least reading ease (Flesch–Amstad) of a summary: below 50 a German text counts as hard to read ("schwer").
 #: Source: T. Amstad, Wie verständlich sind unsere Zeitungen?, Dissertation, Zürich 1978.
@@ -213,13 +213,13 @@ def _wrong_diagnosis(part: str, noted: Noted, *, is_hedged: bool) -> _Fault | No
     return None
 
 
-def _is_same(term: icd10gm.Term, noted: icd10gm.Term) -> bool:
+def _is_same(term: wording.Term, noted: wording.Term) -> bool:
     """Whether a term says no more than what is noted: the same illness, or a shorter name of it."""
     code, other = term.code, noted.code
     return (
         code[:3] == other[:3]
-        or icd10gm.is_same_illness(code, other)
-        or icd10gm.is_same_illness(other, code)
+        or specificity.is_same_illness(code, other)
+        or specificity.is_same_illness(other, code)
         or term.text.lower() in noted.text.lower()
     )
 

@@ -200,7 +200,7 @@ def _condition_holds(
 
 
 def _title(code: str) -> str:
-    known = icd10gm.codes().get(code)
+    known = icd10gm.known(code)
     return f"{known.title} ({code})" if known else code
 
 

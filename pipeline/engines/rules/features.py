@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from terminology import labs
 from terminology.drugs import catalogue as drugs
 from terminology.german import numbers, polarity, vocabulary
-from terminology.icd10gm import catalogue as icd10gm
+from terminology.icd10gm import wording
 
 _TIME = re.compile(
     r"\b(?:seit|vor|heute|gestern|vorgestern|morgen|übermorgen|nächste[nrs]?|letzte[nrs]?|(?:in|für|nach|alle|bis) (?:\w+ )?(?:\w+|\d+) "
@@ -35,7 +35,7 @@ class Features:
     symptoms: int
     findings: int
     body_parts: int
-    diagnoses: tuple[icd10gm.Term, ...]
+    diagnoses: tuple[wording.Term, ...]
     drugs: tuple[drugs.Mention, ...]
     values: tuple[labs.Value, ...]
     analytes: int
@@ -70,7 +70,7 @@ def of(text: str) -> Features:
         symptoms=len(vocabulary.lexicon("symptoms").find(text)),
         findings=len(vocabulary.lexicon("findings").find(figures)),
         body_parts=len(vocabulary.lexicon("body_parts").find(text)),
-        diagnoses=tuple(icd10gm.find(text)),
+        diagnoses=tuple(wording.find(text)),
         drugs=tuple(drugs.find(text)),
         values=tuple(labs.find(figures)),
         analytes=len(labs.mentions(text)),

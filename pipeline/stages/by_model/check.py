@@ -11,7 +11,7 @@ from pipeline.grounding import faults
 from pipeline.stages import check
 from pipeline.stages.by_model import talk
 from terminology.drugs import catalogue as drugs
-from terminology.icd10gm import catalogue as icd10gm
+from terminology.icd10gm import wording
 
 #: The section that a place belongs to, by what the model says that it is.
 _SECTIONS: dict[str, results.Section] = {"verordnet": "P", "genommen": "S", "allergie": "S", "erkrankung": "A"}
@@ -44,7 +44,7 @@ def judge(
 def _foreign(kind: str, statement: results.Statement, transcript: segments.Transcript) -> faults.Fault | None:
     """Why a place is not what the model says that it is."""
     if kind == "erkrankung":
-        return None if icd10gm.find(statement.text) else faults.CHECKS["diagnosis"]
+        return None if wording.find(statement.text) else faults.CHECKS["diagnosis"]
     if kind == "allergie":
         return None if situation.names_allergy(statement.text) else faults.CHECKS["diagnosis"]
     speaker = transcript.segment(statement.evidence[0].segment or 0).speaker

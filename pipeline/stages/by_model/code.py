@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline import consultation, facts, results, segments
+from pipeline.coding import candidate, gathering, mention
 from pipeline.engines import shapes
 from pipeline.engines.serving import Judged, Question
 from pipeline.grounding import faults
 from pipeline.stages import code
 from pipeline.stages.by_model import talk
 from terminology.german import polarity
-from terminology.icd10gm import catalogue
+from terminology.icd10gm import catalogue, edition, finding, wording
 
 _MOST = 12  # diagnoses
+_MOST_CODES = 400  # to choose from
+_NEAR_CODES = 5  # that the search offers for a clause which names no known term
+_ALIKE = 0.6  # how near a clause must come to a code that is offered for it (0 to 1)
+_SURE = 0.8  # how near a clause must come to a code that is chosen for it (0 to 1)
 
 
 def question(documented: consultation.Consultation, note: results.Note) -> Question | None:
-    """The assessment and the codes of the categories that it names; None where it names no diagnosis."""
+    """The assessment and the codes that the search offers for it; None where there is none."""
     statements = note.section("A")
     candidates = _choices(statements, code.year_of(documented))
     if not candidates:
@@ -35,9 +40,23 @@ def question(documented: consultation.Consultation, note: results.Note) -> Quest
     )
 
 
-def _choices(statements: Iterable[results.Statement], year: int) -> list[catalogue.Code]:
-    named = {term.code[:3] for statement in statements for term in catalogue.find(statement.text)}
-    return [found for found in catalogue.codes().values() if found.code[:3] in named and found.is_valid_in(year)]
+def _choices(statements: Iterable[results.Statement], year: int) -> list[edition.Code]:
+    """What the search offers for each statement: the codes of the categories it names, else the nearest ones."""
+    held = catalogue.edition_of(year)
+    named = {term.code[:3] for statement in statements for term in wording.find(statement.text)}
+    near = {hit.code for s in statements for _term, hit in _offered(s.text, held)}
+    return [
+        found for found in held.codes.values() if found.is_terminal and (found.code[:3] in named or found.code in near)
+    ][:_MOST_CODES]
+
+
+def _offered(text: str, held: edition.Edition) -> list[tuple[wording.Term, finding.Found]]:
+    """The illnesses that a text without a known term comes near to by all of its words."""
+    return [
+        (term, hit)
+        for term, hit in gathering.offered(text, held, _NEAR_CODES)
+        if hit.how != "partial" and hit.score >= _ALIKE and hit.code[0] not in "UVWXYZ"
+    ]
 
 
 def judge(
@@ -47,17 +66,22 @@ def judge(
     note: results.Note,
 ) -> Judged[results.Coding]:
     """The rules engine's coding with the proposals that note and catalogue carry."""
-    hospital = documented.encounter.setting == "hospital"
+    held = catalogue.edition_of(code.year_of(documented))
     by_id = {statement.id: statement for statement in note.section("A")}
-    by_rule = {(candidate.statement, candidate.code) for candidate in code.assessed(documented, note, hospital)}
+    by_rule = {(one.statement, one.code) for one in gathering.assessed(documented, note, held)}
     sure = [s.text for s in (*note.section("A"), *note.section("O")) if s.polarity == "affirmed"]
     told = _stems(" ".join(facts.affirmed(text) for text in sure if not polarity.is_uncertain(text)))
-    candidates: list[code.Candidate] = []
+    candidates: list[candidate.Candidate] = []
     rejected: list[results.Rejected] = []
     for item in value["diagnosen"]:
         statement, name = by_id[item["aussage"]], item["kode"]
-        found = _candidate(statement, name, hospital)
-        if isinstance(found, code.Candidate) and (statement.id, name) not in by_rule and not _is_told(name, told):
+        found = _candidate(statement, name, held)
+        if (
+            isinstance(found, candidate.Candidate)
+            and (statement.id, name) not in by_rule
+            and not _is_near(statement.text, name, held)
+            and not _is_told(held.codes, name, told)
+        ):
             found = faults.CHECKS["specificity"]
         if isinstance(found, faults.Fault):
             rejected.append(talk.refused("code", f"{name}: {statement.text}", found, statement.evidence))
@@ -68,30 +92,36 @@ def judge(
     return Judged(code.run(documented, transcript, note, candidates), tuple(rejected))
 
 
-def _candidate(statement: results.Statement, name: str, hospital: bool) -> code.Candidate | faults.Fault:
+def _candidate(statement: results.Statement, name: str, held: edition.Edition) -> candidate.Candidate | faults.Fault:
     """The code by the term of its category in the statement, with the certainty and the side that the rules read there.
 
     A fault where the statement names no such diagnosis, denies it, or tells it of somebody else.
     """
-    terms = [term for term in catalogue.find(statement.text) if term.code[:3] == name[:3]]
+    terms = [term for term in wording.find(statement.text) if term.code[:3] == name[:3]]
+    terms += [term for term, hit in _offered(statement.text, held) if hit.code == name]
     if not terms:
         return faults.CHECKS["diagnosis"]
     for term in terms:
-        clause = code.clause_of(statement.text, term)
-        certainty = code.certainty_of(statement, clause, term)
-        is_none = certainty is None or facts.is_only_feared(statement.text)
-        if is_none or (hospital and certainty in ("A", "Z")):
+        clause = mention.clause_of(statement.text, term)
+        certainty = mention.certainty_of(statement, term)
+        if certainty is None or facts.is_only_feared(statement.text):
             continue
-        return code.Candidate(
+        return candidate.Candidate(
             code=name,
-            certainty=None if hospital else certainty,
-            side=code.side_of(name, clause, statement.text),
+            certainty=certainty,
+            side=mention.side_of(name, clause, statement.text),
             statement=statement.id,
             reason=f"„{term.text}“ in der Beurteilung.",
             evidence=statement.evidence,
+            origin="model",
             is_symptom=term.kind == "symptom",
         )
     return faults.CHECKS["negation"]
+
+
+def _is_near(text: str, name: str, held: edition.Edition) -> bool:
+    """Whether the search takes a clause of the text for this code."""
+    return any(hit.code == name and hit.score >= _SURE for _term, hit in _offered(text, held))
 
 
 _TITLE_WORD = re.compile(r"[A-Za-zÄÖÜäöüß]{4,}")
@@ -105,10 +135,10 @@ def _stems(text: str) -> frozenset[str]:
     return frozenset(w.lower()[:5] for w in _TITLE_WORD.findall(text) if w.lower() not in _OPEN_WORDS)
 
 
-def _is_told(name: str, told: frozenset[str]) -> bool:
+def _is_told(codes: Mapping[str, edition.Code], name: str, told: frozenset[str]) -> bool:
     """Whether the words by which a title differs from those of its category stand in `told`, and mean no other code."""
-    siblings = {found.code: _stems(found.title) for found in catalogue.codes().values() if found.code[:3] == name[:3]}
-    if _FOR_RULES.search(catalogue.codes()[name].title):
+    siblings = {found.code: _stems(found.title) for found in codes.values() if found.code[:3] == name[:3]}
+    if _FOR_RULES.search(codes[name].title):
         return False
     common = frozenset.intersection(*siblings.values())
     own = siblings.pop(name) - common

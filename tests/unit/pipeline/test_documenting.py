@@ -13,7 +13,7 @@ from pipeline.evaluation import cases
 from pipeline.stages import bill, check, code, read_document, scribe, summarise
 from pipeline.stages.by_model import scribe as scribe_by_model
 from terminology import labs
-from terminology.icd10gm import catalogue as icd10gm
+from terminology.icd10gm import wording
 from tests import scripted_model
 
 Visit = Callable[..., consultation.Consultation]
@@ -304,7 +304,7 @@ def test_an_illness_or_a_value_that_a_scribe_leaves_out_takes_no_warning_away(na
     expected = {(w.rule, frozenset(w.drugs)) for w in check.run(documented, transcript, note).warnings}
     said = scripted_model.sayable(note)
     for left_out in said:
-        if not (icd10gm.find(left_out.text) or labs.find(left_out.text)) or left_out.section not in ("A", "O"):
+        if not (wording.find(left_out.text) or labs.find(left_out.text)) or left_out.section not in ("A", "O"):
             continue
         answer = scripted_model.noted([s for s in said if s is not left_out], transcript)
         made = scribe_by_model.judge(answer, documented, transcript)

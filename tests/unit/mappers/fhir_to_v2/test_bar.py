@@ -41,10 +41,10 @@ def condition(code: str, **extensions: str) -> Json:
 def test_a_draft() -> None:
     conditions = helpers.made("erysipelas", "Condition")
     message = sent(conditions)
-    assert codes(message) == ["I80.1 A", "A46 L G", "B35.3 G"]
-    assert message.all("DG1")[1].raw == (
-        f"DG1|2||A46 L G^Erysipel [Wundrose]{MARK}^I10-2026||20260610093000+0200|BD|||||||||3|||||"
-        f"{conditions[1]['id']}^FHIR-GATEWAY|A"
+    assert codes(message) == ["A46 L G", "B35.3 G", "I80.3 A"]
+    assert message.all("DG1")[0].raw == (
+        f"DG1|1||A46 L G^Erysipel [Wundrose]{MARK}^I10-2026||20260610093000+0200|BD|||||||||2|||||"
+        f"{conditions[0]['id']}^FHIR-GATEWAY|A"
     )
 
 

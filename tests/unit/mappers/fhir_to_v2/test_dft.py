@@ -33,7 +33,7 @@ def test_a_draft_by_goae() -> None:
         "4", f"{own}-250", own, "20260610", "CG", "250^Venöse Blutentnahme (Entwurf, nicht freigegeben)^GOAE", "1",
         "4.20&EUR", "4.20&EUR", "GOAE",
     ]  # fmt: skip
-    assert [repetition.text for repetition in first.field(19).repetitions] == ["I80.1 A", "A46 L G", "B35.3 G"]
+    assert [repetition.text for repetition in first.field(19).repetitions] == ["A46 L G", "B35.3 G", "I80.3 A"]
     assert first.field(20).repetition(1).component(2).text == "Beispiel"
     assert first.field(24).raw == "FHIR-GATEWAY^fhir-gateway"
     assert (first.field(25).raw, first.field(26).raw) == (
@@ -86,7 +86,7 @@ def test_a_provider_that_is_no_person_and_a_diagnosis_that_is_not_at_hand() -> N
     given = {**claim(), "provider": {"reference": "Organization/o1"}}
     message = helpers.read(dft.message(ROUTE, helpers.visit(), given, [], control_id="G1", at=AT))
     assert message.text("FT1-20") == ""
-    assert message.segments[4].field(19).raw.startswith("I80.1^Thrombose")
+    assert message.segments[4].field(19).raw.startswith("A46^Erysipel")
 
 
 def test_empty() -> None:

@@ -16,7 +16,7 @@ from pipeline.stages import scribe
 from pipeline.stages.by_model import scribe as by_model
 from terminology import labs
 from terminology.german import vocabulary
-from terminology.icd10gm import catalogue as icd10gm
+from terminology.icd10gm import wording
 from tests import scripted_model
 
 Visit = Callable[..., consultation.Consultation]
@@ -323,7 +323,7 @@ def _is_clinical(text: str) -> bool:
     """Whether a text names a complaint, a diagnosis, a drug or a value."""
     return bool(
         vocabulary.lexicon("symptoms").find(text)
-        or icd10gm.find(text)
+        or wording.find(text)
         or scripted_model.drug_in(text)
         or labs.find(text)
     )

@@ -1,0 +1,296 @@
+"""The candidates of a note: diagnoses that the doctor named, known ones treated today, and complaints left over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from pipeline import consultation, facts, results
+from pipeline.coding import candidate, mention, specific, visits
+from terminology import labs
+from terminology.drugs import catalogue as drugs
+from terminology.german import polarity, sentences
+from terminology.icd10gm import catalogue, edition, finding, specificity, starter, wording
+
+#: A test for an illness is no finding of it.
+_TESTED = re.compile(r"test(?!.{0,40}\bpositiv)|\bsuche\b|\bfrage nach\b|\bausgeschlossen\b", re.IGNORECASE)
+_SYMPTOM_LIMIT = 3  # complaints at most where nobody named a diagnosis
+
+
+def assessed(
+    documented: consultation.Consultation, note: results.Note, held: edition.Edition
+) -> list[candidate.Candidate]:
+    """The diagnoses that assessment, findings and plan name, each with its most specific code."""
+    around = specific.known(documented, note, held)
+    on_the_body = " ".join(s.text for section in ("S", "O", "A") for s in note.section(section) if _is_of_body(s.text))
+    named = [found for found in facts.terms(note, ("A", "O", "P")) if _is_named(*found)]
+    named += list(_searched(note, held))
+    sure = {
+        term.code[:3]
+        for statement, term in named
+        if term.kind != "lay" and mention.certainty_of(statement, term) in ("G", "V")
+    }
+    sure |= {condition.code[:3] for condition in documented.record.conditions if condition.code}
+    found = []
+    for statement, term in named:
+        certainty = mention.certainty_of(statement, term)
+        if certainty is None or (statement.section != "A" and certainty == "A"):
+            continue
+        if term.kind == "lay" and certainty != "A" and not _is_backed(term.code, sure):
+            continue
+        if any(_is_ruled_out(term.code, *other) for other in named if other[0] is not statement):
+            continue
+        clause = mention.clause_of(statement.text, term)
+        said_of_it = " ".join(s.text for s in note.statements if _speaks_of(s.text, term))
+        decided = (
+            specific.decide(term.code, statement.text, said_of_it, around)
+            if certainty != "A"
+            else specific.Specific(term.code, (), None)
+        )
+        why = f" ({'; '.join(decided.why)})" if decided.why else ""
+        found.append(
+            candidate.Candidate(
+                code=_held(decided.code, held),
+                certainty=certainty,
+                side=mention.side_of(decided.code, clause, statement.text, on_the_body if certainty == "G" else ""),
+                partner_side=_side_of_partner(decided.code, clause),
+                statement=statement.id,
+                reason=f"„{term.text}“ in {_SECTIONS[statement.section]}{why}.",
+                evidence=(*statement.evidence, *([results.Evidence(record=decided.record)] if decided.record else [])),
+                is_symptom=term.kind == "symptom",
+                runner_up=decided.instead_of,
+                is_as_known=decided.is_as_known,
+                since=mention.since(clause, documented.day),
+            )
+        )
+    return found
+
+
+#: How near a clause must come to a title or term of the catalogue, where no term stands in it word for word (0 to 1),
+#: and by which ways: the same words in another form. What was corrected or only alike is for a person to choose.
+_NEAR = 0.93
+_WAYS = ("exact", "stem", "compound")
+_MANY_WORDS = 8
+_TELLING = 5  # letters of a word that counts
+_LONG_WORD = 12  # letters; a shorter word alone is too general: "Krankheit", "Herz"
+
+
+def _searched(note: results.Note, held: edition.Edition) -> Iterator[tuple[results.Statement, wording.Term]]:
+    """What the search finds in a clause of the assessment that holds no known term: "Insuffizienz des Herzens"."""
+    for statement in note.section("A"):
+        if facts.is_only_feared(statement.text):
+            continue
+        for term, hit in offered(statement.text, held, 1):
+            is_illness = hit.is_terminal and hit.code[0] not in "RSTUVWXYZ"
+            telling = [word for word in re.findall(r"\w+", term.text) if len(word) >= _TELLING]
+            is_long = len(telling) > 1 or max(map(len, telling), default=0) >= _LONG_WORD
+            if is_illness and is_long and hit.score >= _NEAR and hit.how in _WAYS:
+                yield statement, term
+
+
+def offered(text: str, held: edition.Edition, limit: int) -> Iterator[tuple[wording.Term, finding.Found]]:
+    """What the search offers for the clauses of a text that holds no known term, the best first in each clause."""
+    if wording.find(text):
+        return
+    for clause in sentences.clauses(text):
+        words = polarity.without_cues(clause.text)
+        if len(words.split()) <= _MANY_WORDS:
+            for hit in finding.search(words, held.year, limit):
+                yield wording.Term(clause.start, clause.end, words.strip(" ."), hit.code, "found"), hit
+
+
+def _side_of_partner(name: str, clause: str) -> results.Side | None:
+    sides = (mention.side_of(partner, clause, "") for partner in specificity.partners().get(name, ()))
+    return next((side for side in sides if side is not None), None)
+
+
+def _is_of_body(text: str) -> bool:
+    """Whether the side that a text names may be that of any illness: it names none itself."""
+    return all(term.kind in ("symptom", "lay") for term in wording.find(text))
+
+
+def _speaks_of(text: str, term: wording.Term) -> bool:
+    """Whether a text names the illness of a term, by this term or by another one."""
+    if term.text[-5:].lower() in text.lower() or specificity.is_about(term.code, text):
+        return True
+    return any(other.code[:3] == term.code[:3] for other in wording.find(text))
+
+
+def _is_ruled_out(code: str, statement: results.Statement, term: wording.Term) -> bool:
+    """Whether the doctor says elsewhere that it was ruled out: what was suspected first is then not coded."""
+    return term.code[:3] == code[:3] and mention.certainty_of(statement, term) == "A"
+
+
+_SECTIONS = {"A": "der Beurteilung", "O": "der Befundung", "P": "der Planung"}
+
+
+def _is_named(statement: results.Statement, term: wording.Term) -> bool:
+    """Whether a section may name this diagnosis: findings only what was seen, the plan only what is treated."""
+    if facts.is_only_feared(statement.text) or visits.is_vaccination(statement.text, term.start):
+        return False
+    if term.code in visits.codes() or (term.code[0] == "Z" and not specificity.is_state(term.code)):
+        return False
+    if statement.section == "A":
+        return True
+    if term.kind == "symptom" or term.code[0] in "RZ":
+        return False
+    if statement.section == "O":
+        return term.kind != "lay" and _TESTED.search(statement.text) is None
+    return _NOT_TREATED.search(mention.clause_of(statement.text, term)) is None
+
+
+_NOT_TREATED = re.compile(
+    r"impf|screening|vorsorge|früherkennung|prophyla|risiko|\b(?:wenn|falls|sollte|ob|damit)\b"
+    r"|\b(?:test|abstrich|serologie|kontrolle) auf\b"
+    r"|\bzum ausschluss\b|merkblatt|aufkl[äa]r",
+    re.IGNORECASE,
+)
+
+
+def _is_backed(code: str, sure: Collection[str]) -> bool:
+    """Whether what a lay word means stands in the record or was named by a doctor's word."""
+    return code[:3] in sure or any(specificity.is_same_illness(code, f"{name}.9") for name in sure)
+
+
+def is_pregnant(documented: consultation.Consultation, note: results.Note) -> bool:
+    """Whether record or assessment say that the patient is pregnant."""
+    if documented.patient.pregnant is not None:
+        return documented.patient.pregnant
+    return any(
+        term.code.startswith(("Z33", "Z34", "Z35", "O")) and mention.certainty_of(statement, term) == "G"
+        for statement, term in facts.terms(note, ("A",))
+    )
+
+
+def _held(name: str, held: edition.Edition) -> str:
+    """The code as the year holds it: one that it has not split off yet is the code it was split from."""
+    code = held.resolve(name)
+    return code.code if code is not None else name
+
+
+def treated(
+    documented: consultation.Consultation,
+    note: results.Note,
+    held: edition.Edition,
+    found_today: Sequence[candidate.Candidate],
+) -> list[candidate.Candidate]:
+    """Known chronic illnesses that the visit was about are coded again, as German practice does each quarter.
+
+    What was assessed today (`found_today`) is not coded twice. An illness counts as treated
+    where the plan or the assessment names it or a drug for it, or a value of the day watches it.
+    """
+    found = []
+    values = facts.measured(documented, note)
+    for condition in documented.record.conditions:
+        code = catalogue.known(condition.code or "")
+        if code is None or not starter.is_chronic(code.code):
+            continue
+        if any(_is_coded_by(code.code, one.code) for one in found_today):
+            continue
+        reason = next(_reasons(code.code, documented, note, values), None)
+        if reason is None:
+            continue
+        statement, text = reason
+        staged = [specificity.by_value(f"{code.code[:3]}.9", key, value.value) for key, value in values.items()]
+        found.append(
+            candidate.Candidate(
+                code=_held(next(filter(None, staged), code.code), held),
+                certainty="G",
+                side=mention.side_of(code.code, statement.text, condition.text),
+                statement=statement.id,
+                reason=f"Bekannte Diagnose, heute behandelt: „{text}“.",
+                evidence=(*statement.evidence, results.Evidence(record=condition.id)),
+                origin="record",
+            )
+        )
+    return found
+
+
+def _is_coded_by(known: str, today: str) -> bool:
+    return (
+        known[:5] == today[:5]
+        or specificity.contradiction(known, today) is not None
+        or specificity.is_same_illness(today, known)
+    )
+
+
+def _reasons(
+    code: str, documented: consultation.Consultation, note: results.Note, values: Mapping[str, facts.Measured]
+) -> Iterator[tuple[results.Statement, str]]:
+    for statement, term in facts.terms(note, ("A", "P", "O")):
+        is_same = term.code[:3] == code[:3] or specificity.is_same_illness(term.code, code)
+        if is_same and mention.certainty_of(statement, term) in ("G", "V", "Z"):
+            yield statement, term.text
+    for statement in note.section("P"):
+        for drug in drugs.find(statement.text):
+            if any(specificity.is_treated_by(code, ingredient.atc) for ingredient in drug.ingredients):
+                yield statement, drug.text
+    for key, value in values.items():
+        if value.at == documented.day and value.evidence.segment is not None and specificity.is_watched_by(code, key):
+            for statement in note.statements:
+                if value.evidence in statement.evidence:
+                    yield statement, f"{value.analyte.name} {str(value.value).replace('.', ',')}"
+    if documented.encounter.setting == "hospital":
+        for statement, term in facts.terms(note, ("S",)):
+            if term.code[:3] == code[:3] and mention.certainty_of(statement, term) in ("G", "Z"):
+                yield statement, term.text
+
+
+def disorders(note: results.Note, found_today: Sequence[candidate.Candidate]) -> list[candidate.Candidate]:
+    """Values out of their range that were treated or assessed: a value alone is no diagnosis (DKR D003)."""
+    found: list[candidate.Candidate] = []
+    beside = [one.code for one in found_today]
+    plan = " ".join(statement.text for statement in note.section("P"))
+    for statement in note.statements:
+        if statement.section not in ("O", "A") or statement.polarity not in ("affirmed", "negated"):
+            continue
+        for value in labs.find(statement.text):
+            code = specificity.of_value(value.analyte.key, value.flag or "", beside) if value.flag else None
+            is_treated = _TREATED.search(statement.text) or value.analyte.name.lower() in plan.lower()
+            if code is None or not labs.is_plausible(value.analyte, value.value) or not is_treated:
+                continue
+            beside.append(code)
+            reason = f"{value.analyte.name} {str(value.value).replace('.', ',')}, behandelt oder weiter abgeklärt."
+            found.append(
+                candidate.Candidate(
+                    code=code,
+                    certainty="G",
+                    side=None,
+                    statement=statement.id,
+                    reason=reason,
+                    evidence=statement.evidence,
+                )
+            )
+    return found
+
+
+_TREATED = re.compile(
+    r"aufgefüllt|substitu|ersetz|ausgeglichen|infusion|tropf\b|gegeben|bekommen|abgesetzt|überweis",
+    re.IGNORECASE,
+)
+
+
+def complaints(note: results.Note) -> list[candidate.Candidate]:
+    """Where no diagnosis was named, the complaints themselves are coded."""
+    found: list[candidate.Candidate] = []
+    for statement, term in facts.terms(note, ("A", "S")):
+        if (
+            statement.polarity == "affirmed"
+            and (statement.section == "A" or term.kind == "symptom")
+            and not facts.is_reaction(statement.text)
+            and not polarity.is_negated(mention.clause_of(statement.text, term))
+            and term.code not in {c.code for c in found}
+        ):
+            found.append(
+                candidate.Candidate(
+                    code=term.code,
+                    certainty="G",
+                    side=None,
+                    statement=statement.id,
+                    reason=f"Keine Diagnose genannt; Beschwerde „{term.text}“.",
+                    evidence=statement.evidence,
+                    origin="complaint",
+                    is_symptom=True,
+                )
+            )
+    return found[:_SYMPTOM_LIMIT]
