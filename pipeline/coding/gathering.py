@@ -273,12 +273,12 @@ _TREATED = re.compile(
 def complaints(note: results.Note) -> list[candidate.Candidate]:
     """Where no diagnosis was named, the complaints themselves are coded."""
     found: list[candidate.Candidate] = []
-    for statement, term in facts.terms(note, ("A", "S")):
+    for statement, term in facts.terms(note, ("S",)):
         if (
-            statement.polarity == "affirmed"
-            and (statement.section == "A" or term.kind == "symptom")
+            term.kind == "symptom"
+            and mention.certainty_of(statement, term) == "G"
+            and not facts.is_only_feared(statement.text)
             and not facts.is_reaction(statement.text)
-            and not polarity.is_negated(mention.clause_of(statement.text, term))
             and term.code not in {c.code for c in found}
         ):
             found.append(

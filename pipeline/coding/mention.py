@@ -32,7 +32,9 @@ def certainty_of(statement: results.Statement, term: wording.Term) -> results.Ce
         return None
     if _THOUGHT.search(around.own) or any(_THOUGHT.search(clause) for clause in around.before[-1:]):
         return None
-    is_negated = polarity.is_negated(around.own) or (statement.polarity == "negated" and around.falls(_denies))
+    is_negated = polarity.is_negated(_without_own_denials(around.own, term.text)) or (
+        statement.polarity == "negated" and around.falls(_denies)
+    )
     if is_negated:
         is_excluded = _EXCLUDED.search(around.own) or _EXCLUDED.search(" ".join(around.after[:1]))
         return "A" if is_excluded and term.kind != "symptom" else None
@@ -89,6 +91,12 @@ class _Around:
         return any(cue(clause) and _refers_back(clause) for clause in self.after)
 
 
+def _without_own_denials(clause: str, name: str) -> str:
+    """A clause without the denials that are part of the diagnosis: "Migräne ohne Aura"."""
+    before, found, after = clause.partition(name)
+    return f"{before}{'Krankheit' if found else ''}{_WITHOUT.sub(' ', after)}"
+
+
 def _denies(clause: str) -> bool:
     return polarity.is_negated(clause) or _NO.match(clause) is not None
 
@@ -100,6 +108,7 @@ def _refers_back(clause: str) -> bool:
     return all(_EMPTY.fullmatch(word) for word in words)
 
 
+_WITHOUT = re.compile(r"\bohne\b.*", re.IGNORECASE)
 _NO = re.compile(r"(?:nein|nee|nö|ne)\b", re.IGNORECASE)
 _ONCE = re.compile(r"\bals (?:klein|schul)?kind\b|\bhattest du\b|\bhatten sie (?:früher|schon|damals)\b", re.IGNORECASE)
 _BUT = re.compile(r"(?:sondern|aber|jedoch|dafür|stattdessen)\b", re.IGNORECASE)
