@@ -28,7 +28,7 @@ def assessed(
     sure = {
         term.code[:3]
         for statement, term in named
-        if term.kind != "lay" and mention.certainty_of(statement, term) in ("G", "V")
+        if not term.needs_backing and mention.certainty_of(statement, term) in ("G", "V")
     }
     sure |= {condition.code[:3] for condition in documented.record.conditions if condition.code}
     found = []
@@ -36,7 +36,7 @@ def assessed(
         certainty = mention.certainty_of(statement, term)
         if certainty is None or (statement.section != "A" and certainty == "A"):
             continue
-        if term.kind == "lay" and certainty != "A" and not _is_backed(term.code, sure):
+        if term.needs_backing and certainty != "A" and not _is_backed(term.code, sure):
             continue
         if any(_is_ruled_out(term.code, *other) for other in named if other[0] is not statement):
             continue

@@ -16,7 +16,11 @@ _TO_EXCLUDE = re.compile(r"\bausschluss\b", re.IGNORECASE)
 _STATUS_POST = re.compile(r"\b(?:zustand nach|z\. ?n\.)", re.IGNORECASE)
 _LEFT, _RIGHT, _BOTH = (
     re.compile(p, re.IGNORECASE)
-    for p in (r"\blink(?:s|e[rsnm]?)\b", r"\brecht(?:s|e[rsnm]?)\b", r"\bbeid(?:seits|seitig|e[rn]?)\b")
+    for p in (
+        r"\blink(?:s(?:seitig\w*)?|e[rsnm]?)\b",
+        r"\brecht(?:s(?:seitig\w*)?|e[rsnm]?)\b",
+        r"\bbeid(?:seits|seitig|e[rn]?)\b",
+    )
 )
 
 

@@ -12,18 +12,22 @@ from terminology.german import vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A term found in a text, with the code that it means when nothing more is said."""
+    """A term found in a text, with the code that it means when nothing more is said.
+
+    `needs_backing`: a word of everyday speech, which counts beside the record's diagnosis or a doctor's word for it.
+    """
 
     start: int
     end: int
     text: str
     code: str
     kind: str
+    needs_backing: bool = False
 
 
 @functools.cache
 def _lexicon() -> vocabulary.Lexicon:
-    rows = [row for row in tables.rows("icd10gm/terms") if row["in_text"] == "J"]
+    rows = [row for row in tables.rows("icd10gm/terms") if row["in_text"] in ("J", "B")]
     known = {row["term"] for row in rows}
     for row in tuple(rows):
         for inflected in _inflections(row["term"]):
@@ -66,4 +70,7 @@ def _inflections(term: str) -> list[str]:
 
 def find(text: str) -> list[Term]:
     """The diagnoses, symptoms and states that `text` names, in its order."""
-    return [Term(hit.start, hit.end, hit.text, hit.row["code"], hit.row["kind"]) for hit in _lexicon().find(text)]
+    return [
+        Term(hit.start, hit.end, hit.text, hit.row["code"], hit.row["kind"], hit.row["in_text"] == "B")
+        for hit in _lexicon().find(text)
+    ]
