@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -355,8 +356,7 @@ def show_code(code: str, date: Day = None, config: Config = None, data: Data = N
     from fhir_gateway import terminology_command
 
     folder = _settings(config, data=data).server.data
-    for line in terminology_command.shown(folder, code, terminology_command.day_of(date)):
-        typer.echo(line)
+    _tell(terminology_command.shown(folder, code, terminology_command.day_of(date)))
 
 
 @catalogues.command("search")
@@ -371,8 +371,7 @@ def search_codes(
     from fhir_gateway import terminology_command
 
     folder = _settings(config, data=data).server.data
-    for line in terminology_command.found(folder, text, terminology_command.day_of(date), limit):
-        typer.echo(line)
+    _tell(terminology_command.found(folder, text, terminology_command.day_of(date), limit))
 
 
 @catalogues.command("validate")
@@ -385,10 +384,10 @@ def validate_code(
     config: Config = None,
     data: Data = None,
 ) -> None:
-    """Whether a code may stand on a day, and why not; exit code 1 where it may not."""
+    """Whether a code may stand on a day, and why not; exit code 1 where it may not, 3 where it cannot be said."""
     from fhir_gateway import terminology_command
 
-    told, is_good = terminology_command.judged(
+    told, status = terminology_command.judged(
         _settings(config, data=data).server.data,
         code,
         terminology_command.day_of(date),
@@ -397,8 +396,8 @@ def validate_code(
         terminology_command.lived(age),
     )
     typer.echo(told)
-    if not is_good:
-        sys.exit(1)
+    if status:
+        sys.exit(status)
 
 
 @catalogues.command("import")
@@ -416,6 +415,32 @@ def import_catalogue(
     folder = _settings(config, data=data).server.data
     for line in terminology_command.take(folder, file, year, Console(stderr=True)):
         typer.echo(line)
+
+
+@catalogues.command("remove")
+def remove_catalogue(
+    year: Annotated[int, typer.Argument(help="The year that was imported.")], config: Config = None, data: Data = None
+) -> None:
+    """Take out all that was imported of a year."""
+    from rich.console import Console
+
+    from fhir_gateway import terminology_command
+
+    folder = _settings(config, data=data).server.data
+    for line in terminology_command.removed(folder, year, Console(stderr=True)):
+        typer.echo(line)
+
+
+def _tell(lines: Iterable[str]) -> None:
+    """Print lines; where there are none, why, with the exit code that says it."""
+    from fhir_gateway import terminology_command
+
+    try:
+        for line in lines:
+            typer.echo(line)
+    except terminology_command.Nothing as nothing:
+        typer.echo(nothing.message, err=True)
+        sys.exit(nothing.status)
 
 
 def _settings(config: Path | None, **overrides: object) -> settings.Settings:

@@ -13,12 +13,22 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from fhir_gateway import errors
+from terminology import reporting
 from terminology.icd10gm import catalogue, edition, finding, installed, starter, validation
-from terminology.importers import content, files, recognising
+from terminology.importers import completeness, content, files, recognising
 
 Setting = Literal["practice", "hospital"]
 
-_MARKS = "*!+†-."  # what may stand behind a code as it is written
+_YEAR = 365  # days; BfArM, LIESMICH: j001 is 365 completed days of life
+_NOT_ALLOWED, _NOT_HELD = 1, 3  # exit codes
+
+
+class Nothing(errors.GatewayError):
+    """There is nothing to tell of what was asked for. `status`: the exit code."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def store(data: Path) -> installed.Store:
@@ -96,8 +106,10 @@ _NOTES: Mapping[edition.NoteKind, str] = {
 
 def shown(data: Path, name: str, day: dt.date) -> Iterator[str]:
     """Everything that the edition of a day says of a code, as lines."""
-    held = _held(data, day)
-    code = held.codes.get(_name(name))
+    held, wanted = _held(data, day), _name(name)
+    code = held.codes.get(wanted)
+    if code is None and not validation.validate(held, wanted, is_practice=True).is_judged:
+        raise Nothing(_not_held(held, wanted), _NOT_HELD)
     if code is None:
         raise errors.GatewayError(f"ICD-10-GM {held.year} holds no {content.shown(name)}: look for it with search.")
     yield f"{_written(code)}  {code.title}"
@@ -116,7 +128,9 @@ def shown(data: Path, name: str, day: dt.date) -> Iterator[str]:
 
 def _name(text: str) -> str:
     """A code as the catalogue names it: E11.90 for e1190 or E11.90-."""
-    bare = text.strip().upper().rstrip(_MARKS)
+    bare = content.printable(text).strip().upper().rstrip(content.MARKS)
+    if not bare:
+        raise errors.ConfigurationError("The code is empty: give one, e.g. E11.90.")
     match = re.fullmatch(r"([A-Z][0-9]{2})\.?([0-9]{1,2})", bare)
     return f"{match[1]}.{match[2]}" if match else bare
 
@@ -126,10 +140,17 @@ def _written(code: edition.Code) -> str:
     return f"{code.code}{'†' if code.is_dagger else code.mark or ''}"
 
 
+def _catalogue(held: edition.Edition) -> str:
+    return f"ICD-10-GM {held.year}, {'importiert' if held.is_complete else 'Startkatalog (Auswahl)'}"
+
+
 def _origin(held: edition.Edition) -> str:
-    if not held.is_complete:
-        return f"ICD-10-GM {held.year}, Startkatalog: eine Auswahl"
-    return f"ICD-10-GM {held.year} aus {', '.join(source.name for source in held.sources)}"
+    """The catalogue with its files."""
+    return f"{_catalogue(held)}{': ' if held.sources else ''}{', '.join(source.name for source in held.sources)}"
+
+
+def _not_held(held: edition.Edition, wanted: str) -> str:
+    return f"{wanted}: im Startkatalog {held.year} (Auswahl) nicht enthalten; nicht geprüft."
 
 
 def _hierarchy(data: Path, held: edition.Edition, code: edition.Code) -> Iterator[str]:
@@ -186,11 +207,18 @@ def _notes(held: edition.Edition, code: edition.Code) -> Iterator[str]:
 
 
 def found(data: Path, text: str, day: dt.date, limit: int) -> Iterator[str]:
-    """The codes that a text may mean, the best first: score, how it was found, code, title, and what led to it."""
+    """The catalogue, then the codes that a text may mean, the best first: score, how, code, title, what led to it."""
+    if not text.strip():
+        raise errors.ConfigurationError("The text is empty: give words or a code to look for.")
     held = _held(data, day)
     with _one_sentence():
-        finder = finding.finder(day.year)
-    for hit in finder.search(text, limit):
+        hits = finding.finder(day.year).search(text, limit)
+    if not hits and held.is_complete:
+        raise Nothing(f"{_catalogue(held)}: nichts gefunden zu {content.shown(text)}.", 0)
+    if not hits:
+        raise Nothing(_not_held(held, content.shown(text)), _NOT_HELD)
+    yield _origin(held)
+    for hit in hits:
         code = held.codes[hit.code]
         words = "" if content.plain(hit.matched) in (code.title, code.code) else f"  ({hit.matched})"
         yield f"{hit.score:.2f}  {hit.how:<9}  {_written(code):<8}  {code.title}{words}"
@@ -203,32 +231,31 @@ def lived(text: str | None) -> validation.Lived | None:
     match = re.fullmatch(r"([0-9]{1,3})|([0-9]{1,5})d", text)
     if match is None:
         raise errors.ConfigurationError("--age takes completed years, e.g. 35, or days of life with a d, e.g. 10d.")
-    days = int(match[1]) * _YEAR if match[1] else int(match[2])
-    return validation.Lived(int(match[1]) if match[1] else days // _YEAR, days)
-
-
-_YEAR = 365  # days; BfArM, LIESMICH: j001 is 365 completed days of life
+    if match[1]:
+        return validation.Lived(int(match[1]), int(match[1]) * _YEAR or None)  # of 0 years: any day of the first
+    return validation.Lived(int(match[2]) // _YEAR, int(match[2]))
 
 
 def judged(
     data: Path, name: str, day: dt.date, setting: Setting, sex: edition.Sex, age: validation.Lived | None
-) -> tuple[str, bool]:
-    """What is to be told of a code, in German, and whether it may stand."""
-    held = _held(data, day)
-    code = name.strip().rstrip(_MARKS)
+) -> tuple[str, int]:
+    """What is to be told of a code, in German, and the exit code: 0 where it may stand."""
+    held, code = _held(data, day), _name(name)
     is_practice = setting == "practice"
 
     def verdict(has_primary: bool) -> validation.Verdict:
         return validation.validate(held, code, is_practice=is_practice, sex=sex, lived=age, has_primary=has_primary)
 
-    place = f"ICD-10-GM {held.year}, {'Praxis' if is_practice else 'Krankenhaus'}"
+    place = f"{_catalogue(held)}, {'Praxis' if is_practice else 'Krankenhaus'}"
     beside = verdict(has_primary=True)
+    if not beside.is_judged:
+        return _not_held(held, code), _NOT_HELD
     if beside.fault is not None:
-        return f"{code} ist nicht zulässig ({place}): {beside.fault}", False
+        return f"{code} ist nicht zulässig ({place}): {beside.fault}", _NOT_ALLOWED
     alone = verdict(has_primary=False).fault
     warnings = [*([alone] if alone is not None else []), *beside.warnings]
     told = f"{_written(held.codes[code])} ist zulässig ({place}): {held.codes[code].title}"
-    return "\n".join([told, *(f"Hinweis: {warning}" for warning in warnings)]), True
+    return "\n".join([told, *(f"Hinweis: {warning}" for warning in warnings)]), 0
 
 
 # --- import ------------------------------------------------------------------------------------------------------
@@ -239,22 +266,28 @@ def take(data: Path, file: Path, year: int | None, console: Console) -> Iterator
     into = store(data)
     with _one_sentence(), _drawn(console) as progress:
         sha256 = files.digest(file)
-        already = _already(into, sha256, year)
-        if already is not None:
-            indexed = into.index_again(progress)
-            yield f"{already}; {_told_of(indexed) if indexed else 'nothing was changed'}."
-            return
         read = recognising.read(file, year, progress)
         before = into.load(read.year)
         source = edition.Source(
             read.name, read.form, read.version, sha256, dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         )
-        into.write(read, source, progress)
+        is_new = into.write(read, source, progress)
+        indexed = () if is_new else into.index_again(progress)
+        imported = _imported(into, read)
+    name = content.file_name(file)
+    if not is_new:
+        done = (
+            f"the search index of {', '.join(map(str, indexed))} was made again" if indexed else "nothing was changed"
+        )
+        yield f"Already imported on {imported[:10]} as {read.form} of {read.year}; {done}."
+        return
     if read.form == "alpha-id":
-        yield f"Alpha-ID {read.year} from {file.name}: {len(read.phrases):,} texts."
+        yield f"Alpha-ID {read.year} from {name}: {len(read.phrases):,} texts."
         return
     terminal = sum(code.is_terminal for code in read.codes.values())
-    yield f"ICD-10-GM {read.year} from {file.name} ({read.form}): {len(read.codes):,} codes, {terminal:,} terminal."
+    yield f"ICD-10-GM {read.year} from {name} ({read.form}): {len(read.codes):,} codes, {terminal:,} terminal."
+    if unchecked := completeness.unchecked(read.year):
+        yield f"Completeness could not be checked against a known number of {', '.join(unchecked)} of {read.year}."
     unsaid = [name for name in content.FIELDS if name not in read.known]
     if unsaid:
         yield f"The file does not say: {', '.join(unsaid)}."
@@ -274,25 +307,31 @@ def edition_of(file: Path) -> edition.Edition:
     with _one_sentence():
         read = recognising.read(file)
     if not read.codes:
-        raise errors.ConfigurationError(f"{file.name} holds no codes: give metadata, ClaML or a FHIR package.")
+        raise errors.ConfigurationError(
+            f"{content.file_name(file)} holds no codes: give metadata, ClaML or a FHIR package."
+        )
     return edition.Edition(read.year, read.codes, (), is_complete=True, notes=read.notes)
 
 
-def _already(into: installed.Store, sha256: str, year: int | None) -> str | None:
-    """What is told of a file that is there already; None for a new one."""
-    for one in into.editions():
-        for source in one.sources:
-            if source.sha256 == sha256 and year in (None, one.year):
-                return f"Already imported on {source.imported[:10]} as {source.form} of {one.year}"
-    return None
+def _imported(into: installed.Store, read: content.Content) -> str:
+    """When the form of a year was imported that is there now."""
+    sources = (source for one in into.editions() if one.year == read.year for source in one.sources)
+    return next((source.imported for source in sources if source.form == read.form), "")
 
 
-def _told_of(indexed: tuple[int, ...]) -> str:
-    return f"the search index of {', '.join(map(str, indexed))} was made again"
+def removed(data: Path, year: int, console: Console) -> Iterator[str]:
+    """Take out what was imported of a year; what it was, as lines."""
+    with _one_sentence(), _drawn(console) as progress:
+        sources = store(data).remove(year, progress)
+    if not sources:
+        raise errors.GatewayError(f"No ICD-10-GM {year} was imported: `fhir-gateway terminology list` shows the years.")
+    for source in sources:
+        yield f"Removed of {year}: {source.name} ({source.form})."
+    yield "A running gateway goes without it after its next start."
 
 
 @contextlib.contextmanager
-def _drawn(console: Console) -> Iterator[content.Progress]:
+def _drawn(console: Console) -> Iterator[reporting.Progress]:
     """Progress as bars on a terminal."""
     columns = (TextColumn("{task.description:<32}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:

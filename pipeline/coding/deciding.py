@@ -70,13 +70,13 @@ def covering(one: candidate.Candidate, candidates: Iterable[candidate.Candidate]
 
 
 def contradiction(
-    one: candidate.Candidate, accepted: Iterable[candidate.Candidate]
+    one: candidate.Candidate, accepted: Sequence[candidate.Candidate], found: Iterable[candidate.Candidate]
 ) -> specificity.Contradiction | None:
-    """The rule by which `one` may not stand beside what stands before it."""
-    for other in accepted:
+    """The rule by which `one` may not stand beside another: where each rules the other out, the first in rank stays."""
+    for other in found:
         if one.certainty in ("G", None) and other.certainty in ("G", None):
             rule = specificity.contradiction(one.code, other.code)
-            if rule is not None:
+            if rule is not None and (other in accepted or specificity.contradiction(other.code, one.code) is None):
                 return rule
     return None
 
@@ -108,7 +108,7 @@ def with_partners(candidates: Sequence[candidate.Candidate], held: edition.Editi
                         remarks=(),
                     )
                 )
-    return [*result, *(replace(other, primary=alone[0].code if alone else None) for other in marked)]
+    return [*result, *marked]
 
 
 def ranked(candidates: Iterable[candidate.Candidate], known: Iterable[str]) -> list[candidate.Candidate]:

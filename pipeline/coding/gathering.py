@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from pipeline import consultation, facts, results
-from pipeline.coding import candidate, mention, specific, visits
+from pipeline.coding import candidate, mention, sides, specific, visits
 from terminology import labs
 from terminology.drugs import catalogue as drugs
 from terminology.german import polarity, sentences
@@ -22,38 +22,37 @@ def assessed(
 ) -> list[candidate.Candidate]:
     """The diagnoses that assessment, findings and plan name, each with its most specific code."""
     around = specific.known(documented, note, held)
-    on_the_body = " ".join(s.text for section in ("S", "O", "A") for s in note.section(section) if _is_of_body(s.text))
+    of_the_body = [s.text for section in ("S", "O", "A") for s in note.section(section)]
     named = [found for found in facts.terms(note, ("A", "O", "P")) if _is_named(*found)]
     named += list(_searched(note, held))
-    sure = {
-        term.code[:3]
-        for statement, term in named
-        if not term.needs_backing and mention.certainty_of(statement, term) in ("G", "V")
-    }
+    told = [(statement, term, mention.certainty_of(statement, term)) for statement, term in named]
+    sure = {term.code[:3] for s, term, how in told if how in ("G", "V") and s.section != "P" and not term.needs_backing}
     sure |= {condition.code[:3] for condition in documented.record.conditions if condition.code}
+    clauses = [(c.text, wording.find(c.text)) for s in note.statements for c in sentences.clauses(s.text)]
+    ruled_out = {term.code[:3] for _statement, term, how in told if how == "A"}
     found = []
-    for statement, term in named:
-        certainty = mention.certainty_of(statement, term)
+    for statement, term, certainty in told:
         if certainty is None or (statement.section != "A" and certainty == "A"):
             continue
-        if term.needs_backing and certainty != "A" and not _is_backed(term.code, sure):
-            continue
-        if any(_is_ruled_out(term.code, *other) for other in named if other[0] is not statement):
+        if certainty != "A" and (term.code[:3] in ruled_out or not _is_carried(statement, term, sure)):
             continue
         clause = mention.clause_of(statement.text, term)
-        said_of_it = " ".join(s.text for s in note.statements if _speaks_of(s.text, term))
+        about = " ".join(clause for clause, terms in clauses if _speaks_of(clause, terms, term))
         decided = (
-            specific.decide(term.code, statement.text, said_of_it, around)
+            specific.decide(term.code, mention.sentence_of(statement.text, term), about, around)
             if certainty != "A"
             else specific.Specific(term.code, (), None)
         )
         why = f" ({'; '.join(decided.why)})" if decided.why else ""
+        side = sides.of_term(decided.code, statement.text, term.start, term.end)
+        if side is None and certainty == "G":
+            side = sides.of_place(decided.code, of_the_body)
         found.append(
             candidate.Candidate(
                 code=_held(decided.code, held),
                 certainty=certainty,
-                side=mention.side_of(decided.code, clause, statement.text, on_the_body if certainty == "G" else ""),
-                partner_side=_side_of_partner(decided.code, clause),
+                side=side,
+                partner_side=_side_of_partner(decided.code, statement.text, term),
                 statement=statement.id,
                 reason=f"„{term.text}“ in {_SECTIONS[statement.section]}{why}.",
                 evidence=(*statement.evidence, *([results.Evidence(record=decided.record)] if decided.record else [])),
@@ -64,6 +63,25 @@ def assessed(
             )
         )
     return found
+
+
+def _is_carried(statement: results.Statement, term: wording.Term, sure: Collection[str]) -> bool:
+    """Whether a word of everyday speech, or of the plan, stands on the record, the assessment or a treatment."""
+    if term.needs_backing:
+        return _is_backed(term.code, sure)
+    if statement.section != "P" or _is_backed(term.code, sure):
+        return True
+    clause = mention.clause_of(statement.text, term)
+    if _SUMMED_UP.search(statement.text) or _TREATING.search(clause):
+        return True
+    return _FOR_IT.search(clause[: clause.find(term.text)] if term.text in clause else clause) is not None
+
+
+_SUMMED_UP = re.compile(r"\bfasse\b.*\bzusammen\b|\bdiagnosen?:", re.IGNORECASE)
+_TREATING = re.compile(r"behandel|behandl|therapie", re.IGNORECASE)
+_FOR_IT = re.compile(
+    r"\b(?:gegen|wegen|einweisung|dmp|bei bekannte[mr]?)\b|\bfür (?:den|die|das|ihre?n?)\b", re.IGNORECASE
+)
 
 
 #: How near a clause must come to a title or term of the catalogue, where no term stands in it word for word (0 to 1),
@@ -99,26 +117,16 @@ def offered(text: str, held: edition.Edition, limit: int) -> Iterator[tuple[word
                 yield wording.Term(clause.start, clause.end, words.strip(" ."), hit.code, "found"), hit
 
 
-def _side_of_partner(name: str, clause: str) -> results.Side | None:
-    sides = (mention.side_of(partner, clause, "") for partner in specificity.partners().get(name, ()))
-    return next((side for side in sides if side is not None), None)
+def _side_of_partner(name: str, text: str, term: wording.Term) -> results.Side | None:
+    found = (sides.of_term(star, text, term.start, term.end) for star in specificity.partners().get(name, ()))
+    return next((side for side in found if side is not None), None)
 
 
-def _is_of_body(text: str) -> bool:
-    """Whether the side that a text names may be that of any illness: it names none itself."""
-    return all(term.kind in ("symptom", "lay") for term in wording.find(text))
-
-
-def _speaks_of(text: str, term: wording.Term) -> bool:
-    """Whether a text names the illness of a term, by this term or by another one."""
-    if term.text[-5:].lower() in text.lower() or specificity.is_about(term.code, text):
+def _speaks_of(clause: str, terms: Iterable[wording.Term], term: wording.Term) -> bool:
+    """Whether a clause names the illness of a term, by this term or by one of its own `terms`."""
+    if term.text[-5:].lower() in clause.lower() or specificity.is_about(term.code, clause):
         return True
-    return any(other.code[:3] == term.code[:3] for other in wording.find(text))
-
-
-def _is_ruled_out(code: str, statement: results.Statement, term: wording.Term) -> bool:
-    """Whether the doctor says elsewhere that it was ruled out: what was suspected first is then not coded."""
-    return term.code[:3] == code[:3] and mention.certainty_of(statement, term) == "A"
+    return any(other.code[:3] == term.code[:3] for other in terms)
 
 
 _SECTIONS = {"A": "der Beurteilung", "O": "der Befundung", "P": "der Planung"}
@@ -140,9 +148,9 @@ def _is_named(statement: results.Statement, term: wording.Term) -> bool:
 
 
 _NOT_TREATED = re.compile(
-    r"impf|screening|vorsorge|früherkennung|prophyla|risiko|\b(?:wenn|falls|sollte|ob|damit)\b"
-    r"|\b(?:test|abstrich|serologie|kontrolle) auf\b"
-    r"|\bzum ausschluss\b|merkblatt|aufkl[äa]r",
+    r"impf|screening|vorsorge|früherkennung|prophyla|risiko|\b(?:wenn|falls|sollte|ob|damit)\b|\b\w*(?:test|serologie)\b"
+    r"|\b(?:abstrich|kontrolle) auf\b|\bzum ausschluss\b|merkblatt|aufkl[äa]r|\bfrage\b|abklär|warnzeichen|zeichen eine"
+    r"|\bachten\b|\bnur bei\b|nebenwirk|vermeid|vorzubeug|\bcave\b|kontraindik|notfallset|beratung|\?",
     re.IGNORECASE,
 )
 
@@ -196,7 +204,7 @@ def treated(
             candidate.Candidate(
                 code=_held(next(filter(None, staged), code.code), held),
                 certainty="G",
-                side=mention.side_of(code.code, statement.text, condition.text),
+                side=sides.of_place(code.code, (statement.text, condition.text)),
                 statement=statement.id,
                 reason=f"Bekannte Diagnose, heute behandelt: „{text}“.",
                 evidence=(*statement.evidence, results.Evidence(record=condition.id)),
@@ -270,7 +278,17 @@ _TREATED = re.compile(
 )
 
 
-def complaints(note: results.Note) -> list[candidate.Candidate]:
+def is_treated(note: results.Note) -> bool:
+    """Whether the plan holds a treatment: a drug, or an act."""
+    return any(drugs.find(s.text) or _ACT.search(s.text) for s in note.section("P") if s.polarity == "affirmed")
+
+
+_ACT = re.compile(
+    r"antibio|infusion|operation|operier|\blyse\b|intravenös|i\. ?v\.|sauerstoff|transfusion|punktion", re.IGNORECASE
+)
+
+
+def complaints(note: results.Note, *, is_practice: bool) -> list[candidate.Candidate]:
     """Where no diagnosis was named, the complaints themselves are coded."""
     found: list[candidate.Candidate] = []
     for statement, term in facts.terms(note, ("S",)):
@@ -284,7 +302,7 @@ def complaints(note: results.Note) -> list[candidate.Candidate]:
             found.append(
                 candidate.Candidate(
                     code=term.code,
-                    certainty="G",
+                    certainty="G" if is_practice else None,
                     side=None,
                     statement=statement.id,
                     reason=f"Keine Diagnose genannt; Beschwerde „{term.text}“.",

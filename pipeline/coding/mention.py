@@ -9,19 +9,16 @@ from dataclasses import dataclass
 
 from pipeline import results
 from terminology.german import numbers, polarity, sentences
-from terminology.icd10gm import specificity, wording
+from terminology.icd10gm import wording
 
 _EXCLUDED = re.compile(r"\b(?:ausgeschlossen|schließ\w* .{0,40}\baus|ausschließen)\b", re.IGNORECASE)
 _TO_EXCLUDE = re.compile(r"\bausschluss\b", re.IGNORECASE)
 _STATUS_POST = re.compile(r"\b(?:zustand nach|z\. ?n\.)", re.IGNORECASE)
-_LEFT, _RIGHT, _BOTH = (
-    re.compile(p, re.IGNORECASE)
-    for p in (
-        r"\blink(?:s(?:seitig\w*)?|e[rsnm]?)\b",
-        r"\brecht(?:s(?:seitig\w*)?|e[rsnm]?)\b",
-        r"\bbeid(?:seits|seitig|e[rn]?)\b",
-    )
-)
+
+
+def sentence_of(text: str, term: wording.Term) -> str:
+    """The sentence of a text that a term stands in."""
+    return next((s.text for s in sentences.split(text) if s.start <= term.start < s.end), text)
 
 
 def clause_of(text: str, term: wording.Term) -> str:
@@ -32,28 +29,50 @@ def clause_of(text: str, term: wording.Term) -> str:
 def certainty_of(statement: results.Statement, term: wording.Term) -> results.Certainty | None:
     """G, V, A or Z of a named diagnosis; None when it is not the patient's, was denied, thought of or is long over."""
     around = _Around.of(statement.text, term)
-    if statement.polarity == "family" or polarity.is_about_family(around.own):
+    own = around.own
+    if (
+        statement.polarity == "family"
+        or polarity.is_about_family(own)
+        or _OTHERS.search(" ".join((*around.before[-1:], own)))
+    ):
         return None
-    if _THOUGHT.search(around.own) or any(_THOUGHT.search(clause) for clause in around.before[-1:]):
+    if _THOUGHT.search(own) or any(_THOUGHT.search(clause) for clause in around.before[-1:]):
         return None
-    is_negated = polarity.is_negated(_without_own_denials(around.own, term.text)) or (
+    if _REPLACED.search(_named(own, term.text)) or around.is_taken_back():
+        return None
+    is_negated = polarity.is_negated(_without_own_denials(own, term.text)) or (
         statement.polarity == "negated" and around.falls(_denies)
     )
-    if is_negated:
-        is_excluded = _EXCLUDED.search(around.own) or _EXCLUDED.search(" ".join(around.after[:1]))
+    if is_negated or _REFUTED.search(own) or around.is_answered_no():
+        is_excluded = _EXCLUDED.search(own) or _EXCLUDED.search(" ".join(around.after[:1]))
         return "A" if is_excluded and term.kind != "symptom" else None
-    if _TO_EXCLUDE.search(around.own) or polarity.is_uncertain(around.own) or _is_one_of_two(statement.text, term):
+    if _TO_EXCLUDE.search(own) or _OPEN.search(_named(own, term.text)) or (around.is_asked and not _KNOWN.search(own)):
         return "V"
-    if statement.polarity == "uncertain" and around.falls(polarity.is_uncertain):
+    if polarity.is_uncertain(own) or _is_one_of_two(statement.text, term):
         return "V"
-    if _STATUS_POST.search(around.own):
-        return "G" if term.code.startswith(("Z", "I25")) else "Z"
-    is_over = polarity.is_historical(_SINCE.sub(" ", around.own)) or (
-        statement.polarity == "historical" and not around.before
+    if statement.polarity == "uncertain" and not _KNOWN.search(own) and around.falls(polarity.is_uncertain):
+        return "V"
+    is_state = term.code.startswith(("Z", "I25", "I69"))
+    if _STATUS_POST.search(_before(own, term.text)) or _OVER.search(own):
+        return "G" if is_state else "Z"
+    told = _SINCE.sub(" ", statement.text)
+    is_over = polarity.is_historical(_SINCE.sub(" ", own)) or (
+        statement.polarity == "historical" and not around.before and polarity.is_historical(told)
     )
-    if is_over or _ONCE.search(around.own):
-        return "G" if term.code.startswith(("Z", "I25")) else None
+    if is_over or _ONCE.search(own):
+        return "G" if is_state else None
     return "G"
+
+
+def _named(clause: str, name: str) -> str:
+    """A clause with "§" for the term, so that a cue can say where it stands."""
+    return clause.replace(name, "§", 1)
+
+
+def _before(clause: str, name: str) -> str:
+    """What a clause says up to the term."""
+    before, found, _after = clause.partition(name)
+    return f"{before}{found}"
 
 
 def _is_one_of_two(text: str, term: wording.Term) -> bool:
@@ -75,20 +94,33 @@ class _Around:
     before: tuple[str, ...]
     own: str
     after: tuple[str, ...]
+    is_asked: bool = False
 
     @classmethod
     def of(cls, text: str, term: wording.Term) -> _Around:
-        found = sentences.clauses(text)
-        at = next((number for number, span in enumerate(found) if span.start <= term.start < span.end), None)
+        within = next((s for s in sentences.split(text) if s.start <= term.start < s.end), None)
+        sentence, start = (within.text, term.start - within.start) if within is not None else (text, term.start)
+        found = sentences.clauses(sentence)
+        at = next((number for number, span in enumerate(found) if span.start <= start < span.end), None)
+        is_asked = sentence.rstrip().endswith("?") or sentence[start + len(term.text) :].lstrip().startswith("?")
         if at is None:
-            return cls((), text, ())
+            return cls((), sentence, (), is_asked)
         texts = tuple(span.text for span in found)
-        return cls(texts[:at], texts[at], texts[at + 1 :])
+        return cls(texts[:at], texts[at], texts[at + 1 :], is_asked)
+
+    def is_taken_back(self) -> bool:
+        """Whether what follows corrects it: "Bronchitis, nein, eine Pneumonie"."""
+        follows = [clause for clause in self.after[:2] if wording.find(clause)]
+        return bool(follows) and any(_CORRECTS.match(clause) for clause in self.after[:2])
+
+    def is_answered_no(self) -> bool:
+        """Whether a "nein" alone follows: "Gicht: nein"."""
+        return bool(self.after) and not wording.find(self.after[0]) and _ONLY_NO.fullmatch(self.after[0]) is not None
 
     def falls(self, cue: Callable[[str], bool]) -> bool:
         """Whether a cue of another clause means the term as well: one before it, as in "Kein Anhalt für A, B oder C",
         or one after it that says nothing of its own, as in "Eine Embolie, nein"."""
-        if _BUT.match(self.own):
+        if _BUT.match(self.own) or any(_CORRECTS.match(clause) for clause in self.before[-1:]):
             return False
         if any(cue(clause) for clause in self.before):
             return True
@@ -98,7 +130,7 @@ class _Around:
 def _without_own_denials(clause: str, name: str) -> str:
     """A clause without the denials that are part of the diagnosis: "Migräne ohne Aura"."""
     before, found, after = clause.partition(name)
-    return f"{before}{'Krankheit' if found else ''}{_WITHOUT.sub(' ', after)}"
+    return _OF_ITS_KIND.sub(" ", f"{before}{'Krankheit' if found else ''}{_WITHOUT.sub(' ', after)}")
 
 
 def _denies(clause: str) -> bool:
@@ -112,6 +144,37 @@ def _refers_back(clause: str) -> bool:
     return all(_EMPTY.fullmatch(word) for word in words)
 
 
+_OTHERS = re.compile(
+    r"^\s*(?:fa|familienanamnese)\b|\bbelastung für\b|\bfamiliär\w* (?:belast|vorbelast)|\bkind de[rs] patient",
+    re.IGNORECASE,
+)
+#: What another diagnosis stands for, "statt § Bronchitis", and what is only spoken about; § is the term.
+_REPLACED = re.compile(
+    r"\b(?:an)?statt (?:eine[rs]? )?§|\beher\b.+\bals (?:eine? )?§|\büber (?:die |das |den )?§ (?:gesprochen|geredet)",
+    re.IGNORECASE,
+)
+_REFUTED = re.compile(r"\bwiderleg\w*|\bnicht bestätigt\b", re.IGNORECASE)
+#: What is asked or looked for; § is the term.
+_OPEN = re.compile(
+    r"\b(?:dd|differenzialdiagnos\w*|mögliche[nrsm]?|frage|abklär\w*|z\. ?a\.|grenzwertige?\w?|fragliche[nrsm]?)\b.*§"
+    r"|§.{0,3}\?",
+    re.IGNORECASE,
+)
+_KNOWN = re.compile(r"\bbekannt\w*", re.IGNORECASE)
+_OVER = re.compile(
+    r"\b(?:aus|ab)geheilt\w*|\babgelaufene?[nrsm]?\b|\büberstanden\w*|\bin der anamnese\b|\banamnestisch\b"
+    r"|\bremittiert\b",
+    re.IGNORECASE,
+)
+_CORRECTS = re.compile(
+    r"(?:ach |äh |oh )*(?:nein|nee|quatsch|korrektur|korrigiere|vielmehr|besser gesagt)\b", re.IGNORECASE
+)
+_ONLY_NO = re.compile(r"\W*(?:nein|nee|nö|negativ)\W*", re.IGNORECASE)
+_OF_ITS_KIND = re.compile(
+    r"\bnicht[- ]?(?:entgleist|dekompensiert|insulinpflichtig|entzündlich|exazerbiert|allergisch|proliferativ)\w*"
+    r"|\bkeine verschlechterung de[rs]\b",
+    re.IGNORECASE,
+)
 _WITHOUT = re.compile(r"\bohne\b.*", re.IGNORECASE)
 _NO = re.compile(r"(?:nein|nee|nö|ne)\b", re.IGNORECASE)
 _ONCE = re.compile(r"\bals (?:klein|schul)?kind\b|\bhattest du\b|\bhatten sie (?:früher|schon|damals)\b", re.IGNORECASE)
@@ -130,29 +193,15 @@ _EMPTY = re.compile(
 )
 
 
-def side_of(code: str, clause: str, text: str, all_of_it: str = "") -> results.Side | None:
-    """The side that the clause names, else the text; None where the code has none or two are named.
-
-    `all_of_it`: what the note tells of findings and complaints; it counts where one side alone is named there.
-    """
-    if not specificity.has_side(code):
-        return None
-    for where in (clause, text, all_of_it):
-        left, right, both = (pattern.search(where) is not None for pattern in (_LEFT, _RIGHT, _BOTH))
-        if both or (left and right):
-            return "B" if where is clause or (both and where is text) else None
-        if left or right:
-            return "L" if left else "R"
-    return None
-
-
 _AGO = re.compile(
     r"(?:\b(?P<n1>\w+|\d+) (?P<u1>tage|wochen|monate|jahre)n? (?:seit|nach|her)\b"
     r"|\bvor (?P<n2>\w+|\d+) (?P<u2>tage|woche|monat|jahr)\w*)",
     re.IGNORECASE,
 )
 _SINCE = re.compile(
-    r"\bseit (?:(?P<n>\w+|\d+) (?P<u>tag|woche|monat|jahr)\w*|(?P<year>(?:19|20)\d\d)\b)", re.IGNORECASE
+    r"\bseit (?:(?P<n>\w+|\d+) (?P<u>tag|woche|monat|jahr)\w*|(?P<year>(?:19|20)\d\d)\b)"
+    r"|\bED:? (?P<ed>(?:19|20)\d\d)\b",
+    re.IGNORECASE,
 )
 _DAYS = {"tag": 1, "woc": 7, "mon": 30, "jah": 365}
 
@@ -175,8 +224,8 @@ def since(text: str, day: dt.date | None) -> str | None:
     match = _SINCE.search(text)
     if match is None:
         return None
-    if match["year"]:
-        return str(match["year"])
+    if match["year"] or match["ed"]:
+        return str(match["year"] or match["ed"])
     count, unit = _count(match["n"]), match["u"].lower()[:3]
     if count is None or day is None or count * _DAYS[unit] > 36500:
         return None

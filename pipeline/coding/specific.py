@@ -12,6 +12,8 @@ from terminology.icd10gm import catalogue, edition, specificity
 
 _STAGES = {"eins": 1, "zwei": 2, "drei": 3, "vier": 4, "fünf": 5}
 _STAGE_WORD = re.compile(r"\b(stadium|grad|gold|nyha) (eins|zwei|drei|vier|fünf)\b", re.IGNORECASE)
+#: Diabetes: another illness's complication in the same note is not its own; what is, says so or stands with it.
+_BY_ITS_OWN = ("E10", "E11", "E12", "E13", "E14")
 _ROUNDS = 3  # refinements on top of each other
 
 
@@ -23,13 +25,15 @@ class Known:
     documented: consultation.Consultation
     note: results.Note
     told: str
+    affirmed: str
     values: Mapping[str, facts.Measured]
 
 
 def known(documented: consultation.Consultation, note: results.Note, held: edition.Edition) -> Known:
     """What note and record tell."""
     told = " ".join(s.text for s in (*note.section("A"), *note.section("O")) if s.polarity == "affirmed")
-    return Known(held, documented, note, _in_figures(told), facts.measured(documented, note))
+    told = _in_figures(told)
+    return Known(held, documented, note, told, facts.affirmed(told), facts.measured(documented, note))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +59,10 @@ def decide(default: str, statement: str, about: str, around: Known) -> Specific:
     `statement` is the text that names the term, `about` everything that the note says of it.
     """
     code, why, is_as_known = default, [], False
-    evidence = f"{_in_figures(statement)} {around.told}"
-    affirmed = facts.affirmed(evidence)
+    own = _in_figures(statement)
+    is_apart = default.startswith(_BY_ITS_OWN)
+    evidence = own if is_apart else f"{own} {around.told}"
+    affirmed = facts.affirmed(own) if is_apart else f"{facts.affirmed(own)}, {around.affirmed}"
     for _round in range(_ROUNDS):
         refined = specificity.refine(code, evidence, affirmed)
         if refined is None or refined.code == code or around.held.resolve(refined.code) is None:
@@ -65,11 +71,16 @@ def decide(default: str, statement: str, about: str, around: Known) -> Specific:
         if refined.note:
             why.append(refined.note)
     recorded = next(
-        (c for c in around.documented.record.conditions if c.code and specificity.is_same_illness(code, c.code)), None
+        (
+            c
+            for c in around.documented.record.conditions
+            if c.code and around.held.resolve(c.code) is not None and specificity.is_same_illness(code, c.code)
+        ),
+        None,
     )
     if recorded is not None and recorded.code is not None:
         is_as_known = code in (default, recorded.code)
-        code = _of_recorded(code, recorded.code)
+        code = _of_recorded(code, specificity.at_rest(recorded.code))
         why.append("wie in der Akte geführt")
     for key, measured in around.values.items():
         by_stage = specificity.by_value("N18.9", key, measured.value) if recorded and code.startswith("N18.") else None

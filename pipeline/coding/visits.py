@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from pipeline import consultation, results, segments
-from pipeline.coding import candidate, mention, vaccinations
+from pipeline.coding import candidate, sides, vaccinations
 from terminology import tables
 from terminology.drugs import catalogue as drugs
 from terminology.german import polarity, sentences
@@ -133,7 +133,7 @@ def reasons(
         one = candidate.Candidate(
             code=code.code,
             certainty="G",
-            side=mention.side_of(code.code, statement.text, statement.text),
+            side=sides.of_term(code.code, statement.text, 0, 0),
             statement=statement.id,
             reason=f"{_TOLD[reason.kind]}: „{statement.text}“ ({reason.source}).",
             evidence=(*statement.evidence, *around.recorded(reason)),

@@ -25,10 +25,10 @@ def run(
     found += visits.reasons(documented, transcript, note, held)
     found += gathering.disorders(note, found)
     found += gathering.treated(documented, note, held, found)
-    if not any(not one.is_symptom for one in found):
-        found += gathering.complaints(note)
     if documented.encounter.setting == "hospital":
-        found = deciding.for_hospital(found, is_treated=bool(note.section("P")))
+        found = deciding.for_hospital(found, is_treated=gathering.is_treated(note))
+    if all(one.is_symptom or one.certainty in ("A", "Z") for one in found):
+        found += gathering.complaints(note, is_practice=documented.encounter.setting == "practice")
     known = [condition.code for condition in documented.record.conditions if condition.code]
     found = combining.pairs(deciding.unique(combining.diabetes(found, note, held)), held)
     if gathering.is_pregnant(documented, note):
@@ -76,14 +76,14 @@ def _verdict(
         is_practice=documented.encounter.setting == "practice",
         sex=validation.SEXES.get(documented.patient.sex or "", ""),
         lived=validation.Lived.on(day, born) if born is not None and day is not None else None,
-        has_primary=one.primary is None or any(other.code == one.primary for other in accepted),
+        has_primary=any(other.code == one.primary for other in accepted),
     )
     if verdict.fault is not None:
         return verdict
     covering = deciding.covering(one, candidates)
     if covering is not None:
         return validation.Verdict(f"Symptom von {covering}; es wird neben der Diagnose nicht kodiert.")
-    rule = deciding.contradiction(one, accepted)
+    rule = deciding.contradiction(one, accepted, candidates)
     if rule is not None:
         return validation.Verdict(rule.reason)
     return verdict

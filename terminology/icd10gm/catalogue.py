@@ -16,10 +16,11 @@ _only: edition.Edition | None = None
 def use(path: Path | None) -> None:
     """Read imported editions from this file from now on (None: the starter catalogue alone).
 
-    Raises installed.NotUsable where the file is no catalogue of this version.
+    Raises installed.NotUsable where the data folder may not be entered.
     """
     global _imported
-    _imported = installed.Store(path) if path is not None and path.exists() else None
+    imported = installed.Store(path) if path is not None else None
+    _imported = imported if imported is not None and imported.exists() else None
     _edition.cache_clear()
     years.cache_clear()
 

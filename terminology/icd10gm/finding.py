@@ -48,13 +48,13 @@ class Finder:
         """By what a code is preferred: what a term of ours means is common."""
         return 1.0 if code in self._common else _RARE
 
-    def search(self, text: str, limit: int = 20, *, is_typing: bool = False) -> tuple[Found, ...]:
+    def search(self, text: str, limit: int = 20) -> tuple[Found, ...]:
         """The codes that the text may mean, the best first; a code finds itself and those below it."""
         if limit < 1:
             return ()
         if found := self._by_code(text, limit):
             return found
-        hits = self._index.search(text, limit, is_typing=is_typing, weigh=self._weight)
+        hits = self._index.search(text, limit, weigh=self._weight)
         return tuple(
             Found(code.code, code.title, hit.text, hit.score, code.is_terminal, hit.how)
             for hit in hits
@@ -105,12 +105,12 @@ def of(held: edition.Edition) -> Finder:
     return Finder(held, indexing.opened(held, image, terms), terms)
 
 
-def search(text: str, year: int, limit: int = 20, *, is_typing: bool = False) -> tuple[Found, ...]:
+def search(text: str, year: int, limit: int = 20) -> tuple[Found, ...]:
     """The codes of the year that the text may mean, the best first; any text is allowed.
 
-    Certainty is the caller's: a text that only denies finds nothing. `is_typing`: the last word may be unfinished.
+    Certainty is the caller's: a text that only denies finds nothing.
     """
-    return finder(year).search(text, limit, is_typing=is_typing)
+    return finder(year).search(text, limit)
 
 
 def forget() -> None:

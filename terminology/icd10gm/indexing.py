@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from terminology import search, tables
+from terminology import reporting, search, tables
 from terminology.icd10gm import edition
 
 #: Of an image: raise it when `terminology.search` reads or splits words otherwise. Older ones are made again.
@@ -23,7 +23,7 @@ _SPECIFIC = 0.99  # a title that says more than "nicht näher bezeichnet"
 Texts = Iterable[tuple[str, str]]
 
 
-def image(held: edition.Edition, alpha: Texts = (), progress: search.Progress = search.quiet) -> bytes:
+def image(held: edition.Edition, alpha: Texts = (), progress: reporting.Progress = reporting.quiet) -> bytes:
     """The image of an edition's titles and of texts; a text whose code the edition does not hold is left out."""
     return search.Index.build(_rows(held, alpha), progress).image()
 

@@ -94,6 +94,25 @@ def has_side(name: str) -> bool:
     return name.startswith(tuple(row["prefix"] for row in tables.rows("icd10gm/sided")))
 
 
+@functools.cache
+def _sites() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    rows = tables.rows("icd10gm/sites")
+    return tuple((row["prefix"], re.compile(row["words"], re.IGNORECASE)) for row in rows)
+
+
+def is_at(name: str, text: str) -> bool:
+    """Whether a text speaks of the place of the body that a code is of."""
+    return any(name.startswith(prefix) and words.search(text) is not None for prefix, words in _sites())
+
+
+def at_rest(name: str) -> str:
+    """The code of an illness without the flare that it once had: E11.90 for E11.91, J44.91 for J44.11."""
+    for row in tables.rows("icd10gm/at_rest"):
+        if name.startswith(row["flare"]):
+            return f"{row['at_rest']}{name[len(row['flare']) :]}"
+    return name
+
+
 def is_same_illness(unspecific: str, specific: str) -> bool:
     """Whether `specific`, as the record has it, is what an unspecific code stands for: E11.90 for E14.90.
 

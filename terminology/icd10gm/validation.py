@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from terminology.icd10gm import edition
 
-#: FHIR's administrative gender as the metadata write it; any other says nothing.
+#: The sex of a documented patient (`pipeline.consultation.Sex`) as the metadata write it; any other says nothing.
 SEXES: Mapping[str, edition.Sex] = {"female": "W", "male": "M"}
 
 _FORM = re.compile(r"[A-Z]\d\d(?:\.\d{1,2})?")
@@ -22,10 +22,10 @@ _MANY = 8  # subdivisions that a reason names at most
 
 @dataclass(frozen=True, slots=True)
 class Lived:
-    """A patient's age: completed years and completed days of life."""
+    """A patient's age: completed years and completed days of life; `days` None: not known."""
 
     years: int
-    days: int
+    days: int | None
 
     @classmethod
     def on(cls, day: dt.date, born: dt.date) -> Lived:
@@ -33,17 +33,21 @@ class Lived:
         had_birthday = (day.month, day.day) >= (born.month, born.day)
         return cls(day.year - born.year - (0 if had_birthday else 1), (day - born).days)
 
-    def count(self, unit: str) -> int:
-        """The age in a limit's unit."""
+    def count(self, unit: str) -> int | None:
+        """The age in a limit's unit; None where it is not known."""
         return self.days if unit == "days" else self.years
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why a code is refused, or None, and what has to be told beside one that stands."""
+    """Why a code is refused, or None, and what has to be told beside one that stands.
+
+    `is_judged`: False where the edition holds a choice of codes, and this one, which may well exist, is not among them.
+    """
 
     fault: str | None = None
     warnings: tuple[str, ...] = ()
+    is_judged: bool = True
 
 
 def validate(
@@ -57,8 +61,10 @@ def validate(
 ) -> Verdict:
     """The verdict on one code. `sex` empty and `lived` None: not known. `has_primary`: beside a primary code."""
     code = held.codes.get(name)
-    fault = _form(held, name) if code is None else _place(held, code, is_practice=is_practice, has_primary=has_primary)
-    if code is None or fault is not None:
+    if code is None:
+        return _missing(held, name)
+    fault = _place(held, code, is_practice=is_practice, has_primary=has_primary)
+    if fault is not None:
         return Verdict(fault)
     warnings: list[str] = []
     for error, told in ((code.sex_error, _sex(code, sex)), (code.age_error, _age(code, lived))):
@@ -75,14 +81,14 @@ def validate(
     return Verdict(None, tuple(warnings))
 
 
-def _form(held: edition.Edition, name: str) -> str:
+def _missing(held: edition.Edition, name: str) -> Verdict:
+    """The verdict on a name that the edition does not hold."""
     if not _FORM.fullmatch(name):
-        return f"{name} hat keine Form der ICD-10-GM (höchstens zwei Stellen nach dem Punkt)."
-    if held.is_complete or any(found.startswith(name) for found in held.codes):
-        below = _below(held, name)
-        if below:
-            return f"{name} ist {held.year} unterteilt; kodiert wird endständig: {below}."
-    return f"Der Katalog {held.year} führt {name} nicht."
+        return Verdict(f"{name} hat keine Form der ICD-10-GM (höchstens zwei Stellen nach dem Punkt).")
+    below = _below(held, name)
+    if below:
+        return Verdict(f"{name} ist {held.year} unterteilt; kodiert wird endständig: {below}.")
+    return Verdict(f"Der Katalog {held.year} führt {name} nicht.", is_judged=held.is_complete)
 
 
 def _place(held: edition.Edition, code: edition.Code, *, is_practice: bool, has_primary: bool) -> str | None:
@@ -108,6 +114,9 @@ def _sex(code: edition.Code, sex: edition.Sex) -> str | None:
 def _age(code: edition.Code, lived: Lived | None) -> str | None:
     if lived is None:
         return None
-    is_too_young = code.age_from is not None and lived.count(code.age_from.unit) < code.age_from.count
-    is_too_old = code.age_to is not None and lived.count(code.age_to.unit) >= code.age_to.count
+    least, most = code.age_from, code.age_to
+    since = lived.count(least.unit) if least is not None else None
+    until = lived.count(most.unit) if most is not None else None
+    is_too_young = least is not None and since is not None and since < least.count
+    is_too_old = most is not None and until is not None and until >= most.count
     return "Der Kode gilt nicht für dieses Alter." if is_too_young or is_too_old else None

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 
+from terminology import reporting
 from terminology.importers import content
 
 _FIELDS = (7, 8)
 _ALPHA_ID = re.compile(r"I[0-9]{1,8}")
 _ORPHA = re.compile(r"[0-9]{1,8}")
-_MARKS = "+†*!-."  # dagger (as + in plain text), star, exclamation mark, and the strokes of a code that goes on
 _LONGEST = 1000  # characters of a text
 
 
@@ -22,7 +22,7 @@ def is_alpha_id(line: str) -> bool:
     return line.count("|") + 1 in _FIELDS and line[:2] in ("0|", "1|")
 
 
-def phrases(text: str, name: str, progress: content.Progress = content.quiet) -> tuple[content.Phrase, ...]:
+def phrases(text: str, name: str, progress: reporting.Progress = reporting.quiet) -> tuple[content.Phrase, ...]:
     """The valid texts of a file in its order; NotImportable with the line that is wrong."""
     lines = content.lines(text)
     width = lines[0].count("|") + 1 if lines else 0
@@ -43,6 +43,8 @@ def phrases(text: str, name: str, progress: content.Progress = content.quiet) ->
             progress("reading texts", number, len(lines))
     if not found:
         raise content.NotImportable(f"{name} has no valid text: fetch the file again.")
+    if not text.endswith("\n"):
+        raise content.NotImportable(f"The last line of {name} has no end: the file is cut off; fetch it again.")
     progress("reading texts", len(lines), len(lines))
     return tuple(found.values())
 
@@ -51,7 +53,7 @@ def _phrase(row: list[str], number: int, name: str) -> content.Phrase:
     valid, alpha_id, *codes = (value.strip() for value in row[:6])
     orpha = row[6].strip() if len(row) == max(_FIELDS) else ""
     text = content.plain(row[-1])
-    plain = [code.rstrip(_MARKS) for code in codes]
+    plain = [code.rstrip(content.MARKS) for code in codes]
     wrong = next((code for code in plain if code and not content.CODE.fullmatch(code)), None)
     if wrong is not None:
         fault = f"{content.shown(wrong)}, which is no code"

@@ -11,23 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
+from terminology import reporting
 from terminology.icd10gm import edition
-from terminology.importers import content
+from terminology.importers import content, meta
 
+_CHUNK = 1 << 16  # bytes that are parsed between two reports of progress
 _DEEPEST = 100  # elements within each other; a file of BfArM has about ten
 _MARKS: Mapping[str, str] = {"dagger": "†", "aster": "*", "optional": "!"}
 _BEFORE_MARK = re.compile(r" ([.,;:)\]])")  # the blank that a reference leaves
 
-_KINDS: Mapping[str, edition.NoteKind] = {
-    "inclusion": "inclusion",
-    "exclusion": "exclusion",
-    "coding-hint": "hint",
-    "note": "hint",
-    "text": "hint",
-    "introduction": "hint",
-    "footnote": "hint",
-    "definition": "definition",
-}
 _TITLES = ("preferredLong", "preferred")  # the first that there is
 
 
@@ -74,9 +66,9 @@ class Entry:
     def notes(self) -> tuple[edition.Note, ...]:
         """Inclusions, exclusions, hints and definitions in their order."""
         return tuple(
-            edition.Note(_KINDS[rubric.kind], rubric.text, tuple(dict.fromkeys(rubric.references)))
+            edition.Note(meta.NOTES[rubric.kind], rubric.text, tuple(dict.fromkeys(rubric.references)))
             for rubric in self.rubrics
-            if rubric.kind in _KINDS and rubric.text
+            if rubric.kind in meta.NOTES and rubric.text
         )
 
 
@@ -84,7 +76,6 @@ class Entry:
 class Document:
     """A whole file."""
 
-    name: str = ""
     version: str = ""
     date: str = ""
     classes: dict[str, Entry] = field(default_factory=dict)
@@ -96,7 +87,7 @@ class Document:
         return int(self.version[:4]) if self.version[:4].isascii() and self.version[:4].isdigit() else None
 
 
-def parse(data: bytes, name: str, progress: content.Progress = content.quiet) -> Document:
+def parse(data: bytes, name: str, progress: reporting.Progress = reporting.quiet) -> Document:
     """The classes and modifiers of a file; NotImportable where it is no ClaML, cut off, or declares entities."""
     reader = _Reader(name, len(data), progress)
     parser = expat.ParserCreate()
@@ -118,13 +109,10 @@ def parse(data: bytes, name: str, progress: content.Progress = content.quiet) ->
     return reader.document
 
 
-_CHUNK = 1 << 16
-
-
 class _Reader:
     """The handlers of the parser. Text is collected only within the first German Label of a Rubric."""
 
-    def __init__(self, name: str, size: int, progress: content.Progress) -> None:
+    def __init__(self, name: str, size: int, progress: reporting.Progress) -> None:
         self.name = name
         self.document = Document()
         self._depth = 0
@@ -165,7 +153,6 @@ class _Reader:
         if self._words is not None:
             self._inside_label(tag, given)
         elif tag == "Title":
-            self.document.name = given.get("name", "")
             self.document.version, self.document.date = given.get("version", ""), given.get("date", "")
         elif tag in ("Class", "ModifierClass"):
             self._entry = Entry(

@@ -15,6 +15,8 @@ from terminology.importers import claml, content, meta
 
 _LEVELS: Mapping[int, int] = {3: 3, 5: 4, 6: 5}  # level of a code by its characters, with the point
 _HIGHEST = 10  # classes above each other
+#: What every ClaML says of a code, beside its Meta fields.
+_ALWAYS = frozenset(("code", "title", "level", "parent", "is_terminal", "chapter", "block", "is_dagger"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,6 @@ def read(document: claml.Document, year: int, name: str) -> content.Content:
         headings=tuple(_headings(document)),
         notes=_notes(document, drafts, codes),
     )
-
-
-#: What every ClaML says of a code, beside its Meta fields.
-_ALWAYS = frozenset(("code", "title", "level", "parent", "is_terminal", "chapter", "block", "is_dagger"))
 
 
 def _check_category(entry: claml.Entry, document: claml.Document, name: str) -> None:

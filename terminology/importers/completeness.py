@@ -25,13 +25,29 @@ SIZES: Mapping[int, Size] = {
 }
 #: Well below every year's size, for the years that are not in the table.
 LEAST = 12_000
+#: Well below every year's number of valid texts of the Alpha-ID.
+LEAST_TEXTS = 70_000
 CHAPTERS = 22
 
+_COUNTS = ("codes", "terminal codes", "terminal primary codes")
 _AGAIN = "fetch the file again from BfArM"
 
 
+def unchecked(year: int) -> tuple[str, ...]:
+    """The counts of codes that no known number of the year can be compared with."""
+    size = SIZES.get(year)
+    known = (size.codes, size.terminal, size.primary) if size is not None else (None, None, None)
+    return tuple(what for what, number in zip(_COUNTS, known, strict=True) if number is None)
+
+
 def check(found: content.Content) -> None:
-    """Raise NotImportable with one sentence where codes are missing, or do not hang together."""
+    """Raise NotImportable with one sentence where codes or texts are missing, or codes do not hang together."""
+    if found.form == "alpha-id":
+        if len(found.phrases) < LEAST_TEXTS:
+            raise content.NotImportable(
+                f"{found.name} has {len(found.phrases):,} texts, no Alpha-ID has fewer than {LEAST_TEXTS:,}: {_AGAIN}."
+            )
+        return
     codes = found.codes
     if not {"practice", "hospital"} <= found.known:
         raise content.NotImportable(
@@ -62,9 +78,9 @@ def _check_size(found: content.Content) -> None:
     size = SIZES.get(found.year)
     terminal = [code for code in found.codes.values() if code.is_terminal]
     counted = {
-        "codes": (len(found.codes), size and size.codes),
-        "terminal codes": (len(terminal), size and size.terminal),
-        "terminal primary codes": (sum(code.practice == "P" for code in terminal), size and size.primary),
+        _COUNTS[0]: (len(found.codes), size and size.codes),
+        _COUNTS[1]: (len(terminal), size and size.terminal),
+        _COUNTS[2]: (sum(code.practice == "P" for code in terminal), size and size.primary),
     }
     for what, (number, expected) in counted.items():
         if expected is not None and number != expected:

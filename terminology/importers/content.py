@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Literal
 
 from terminology.icd10gm import edition
@@ -22,11 +23,17 @@ METADATA_FIELDS = frozenset(FIELDS) - {"is_dagger"}
 YEARS = range(2004, 2101)  # ICD-10-GM is published since 2004
 
 CODE = re.compile(r"[A-Z][0-9]{2}(?:\.[0-9]{1,2})?")
+#: What may stand behind a code as it is written: dagger (+ in plain text), star, exclamation mark, and the strokes of
+#: a code that goes on.
+MARKS = "+†*!-."
 #: A code, or a range of three-character codes, as texts refer to them: E11.9, F10.-, O98.-!, J00-J22, H36.0*.
 REFERENCE = re.compile(r"([A-Z][0-9]{2})(?:-([A-Z][0-9]{2})|(\.[0-9]{1,2})?)")
 
-#: What is going on, how much is done, and of how much (0: not known).
-Progress = Callable[[str, int, int], None]
+_SHOWN = 60  # characters of a value in a message
+_ROMAN = (
+    "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI",
+    "XII", "XIII", "XIV", "XV", "XVI", "XVII", "XVIII", "XIX", "XX", "XXI", "XXII",
+)  # fmt: skip
 
 
 class NotImportable(Exception):
@@ -95,26 +102,23 @@ def chapter(code: str) -> str:
     return f"{number:02}" if 1 <= number <= len(_ROMAN) else ""
 
 
-_ROMAN = (
-    "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI",
-    "XII", "XIII", "XIV", "XV", "XVI", "XVII", "XVIII", "XIX", "XX", "XXI", "XXII",
-)  # fmt: skip
-
-
 def lines(text: str) -> list[str]:
     """The lines of a text file. Only the line feed ends one: in ISO 8859-1 other bytes look like line ends too."""
     found = [line.removesuffix("\r") for line in text.split("\n")]
     return found if found[-1] else found[:-1]
 
 
-def quiet(_what: str, _done: int, _total: int) -> None:
-    """Progress that nobody looks at."""
+def printable(name: str) -> str:
+    """A name that can be kept and printed: a question mark for bytes that are no text, and for control characters."""
+    return "".join(character if character.isprintable() else "?" for character in name)
+
+
+def file_name(path: Path) -> str:
+    """The name of a file without its folder, printable."""
+    return printable(path.name)
 
 
 def shown(text: str) -> str:
     """A value of a file in a message: short, and on one line."""
     told = ascii(text) if not text.isprintable() else f"'{text}'"
     return told if len(told) <= _SHOWN else f"{told[:_SHOWN]}…"
-
-
-_SHOWN = 60  # characters

@@ -6,25 +6,21 @@ one list with a property `parent`, or within each other.
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
+from terminology import reporting
 from terminology.icd10gm import edition
 from terminology.importers import content, files, meta
 
 SYSTEMS = ("http://fhir.de/CodeSystem/bfarm/icd-10-gm", "http://fhir.de/CodeSystem/dimdi/icd-10-gm")
 
 _VALUES = ("valueCode", "valueString", "valueBoolean", "valueInteger")
-_KINDS: Mapping[str, edition.NoteKind] = {
-    "inclusion": "inclusion",
-    "exclusion": "exclusion",
-    "coding-hint": "hint",
-    "note": "hint",
-    "text": "hint",
-    "introduction": "hint",
-    "definition": "definition",
-}
+#: The files of a package that are read, by how their names begin, and the bytes of each at most.
+_MOST_BYTES = {"package.json": files.MEGABYTE, "CodeSystem": 64 * files.MEGABYTE}
 _MOST_CONCEPTS = 200_000
 _HIGHEST = 10  # concepts above each other
 _ALWAYS = frozenset(("code", "title", "level", "parent", "is_terminal"))
@@ -55,17 +51,25 @@ class Package:
         return self._system is not None
 
     @property
-    def year(self) -> int | None:
-        """The year of the CodeSystem, else of the package."""
-        for version in (_text(self._system or {}, "version"), self._version):
-            if version[:4].isascii() and version[:4].isdigit():
-                return int(version[:4])
-        return None
+    def years(self) -> tuple[int, ...]:
+        """The years that the versions of the CodeSystem and of the package name."""
+        versions = (_text(self._system or {}, "version")[:4], self._version[:4])
+        return tuple(int(year) for year in versions if re.fullmatch("[0-9]{4}", year))
 
     def add(self, member: files.Member) -> None:
-        """Take a JSON file of the package; NotImportable where it is none, or a second ICD-10-GM."""
+        """Take package.json or a CodeSystem; NotImportable where it is no JSON, too large, or a second ICD-10-GM.
+
+        A file of another name is left out unread.
+        """
+        most = next((size for start, size in _MOST_BYTES.items() if member.name.startswith(start)), None)
+        if most is None:
+            return
+        if len(member.data) > most:
+            raise content.NotImportable(
+                f"{member.name} is larger than {most // files.MEGABYTE} MB: no published catalogue is."
+            )
         try:
-            found = json.loads(member.data)
+            found = msgspec.json.decode(member.data.removeprefix(b"\xef\xbb\xbf"))  # refuses half a character too
         except (ValueError, RecursionError):
             raise content.NotImportable(f"{member.name} is no whole JSON file: fetch the package again.") from None
         if not isinstance(found, dict):
@@ -77,7 +81,7 @@ class Package:
                 raise content.NotImportable("The package holds ICD-10-GM more than once: import one year at a time.")
             self._system, self._name = found, member.name
 
-    def content(self, year: int, name: str, progress: content.Progress = content.quiet) -> content.Content:
+    def content(self, year: int, progress: reporting.Progress = reporting.quiet) -> content.Content:
         """The codes and notes of the CodeSystem; NotImportable where a concept is none."""
         system = self._system or {}
         if system.get("content") not in ("complete", None):
@@ -180,7 +184,7 @@ def _concepts(system: Json, name: str) -> Iterator[_Concept]:
             _take(concept, _text(found, "code"), _value(found))
         for found in _objects(given, "designation"):
             use = found.get("use")
-            kind = _KINDS.get(_text(use, "code") if isinstance(use, Mapping) else "")
+            kind = meta.NOTES.get(_text(use, "code") if isinstance(use, Mapping) else "")
             if kind is not None and _text(found, "value"):
                 concept.notes.append((kind, content.plain(_text(found, "value"))))
         yield concept
@@ -190,8 +194,8 @@ def _concepts(system: Json, name: str) -> Iterator[_Concept]:
 def _take(concept: _Concept, name: str, value: str) -> None:
     if name == "parent":
         concept.above = concept.above or value
-    elif name in _KINDS and value:
-        concept.notes.append((_KINDS[name], content.plain(value)))
+    elif name in meta.NOTES and value:
+        concept.notes.append((meta.NOTES[name], content.plain(value)))
     elif name:
         concept.properties[name] = value
 

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import stat
 import struct
 import tarfile
 import zipfile
@@ -21,6 +22,12 @@ from terminology.importers import content
 MEGABYTE = 1024 * 1024
 MOST_BYTES = 256 * MEGABYTE  # of a file, and of everything that an archive unpacks to; ClaML 2026 has about 15 MB
 MOST_MEMBERS = 10_000
+
+#: What the archive modules raise for bytes that are none, for an encrypted member, and for a compression they lack.
+_DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error,
+    EOFError, NotImplementedError, RuntimeError, ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +60,11 @@ def members(path: Path) -> Iterator[Member]:
             elif head[:2] == b"\x1f\x8b":
                 yield from _tarred(file, path)
             else:
-                yield Member(path.name, file.read())
+                yield Member(content.file_name(path), file.read())
     except _DAMAGED:
         raise _damaged(path) from None
     except OSError as error:
         raise _unreadable(path, error) from None
-
-
-#: What the archive modules raise for bytes that are none, for an encrypted member, and for a compression they lack.
-_DAMAGED = (
-    zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, struct.error,
-    EOFError, NotImplementedError, RuntimeError, ValueError,
-)  # fmt: skip
 
 
 def _zipped(file: IO[bytes], path: Path) -> Iterator[Member]:
@@ -77,12 +77,14 @@ def _zipped(file: IO[bytes], path: Path) -> Iterator[Member]:
             _check_name(info.filename, path)
             if info.is_dir():
                 continue
+            if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+                raise _special(info.filename, path)
             with archive.open(info) as opened:
                 data = opened.read(left + 1)
             left -= len(data)
             if left < 0:
                 raise _too_large(path)
-            yield Member(PurePosixPath(info.filename).name, data)
+            yield Member(content.printable(PurePosixPath(info.filename).name), data)
 
 
 def _tarred(file: IO[bytes], path: Path) -> Iterator[Member]:
@@ -90,6 +92,7 @@ def _tarred(file: IO[bytes], path: Path) -> Iterator[Member]:
         data = unzipped.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise _too_large(path)
+    left = MOST_BYTES
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
         for number, info in enumerate(archive):
             if number >= MOST_MEMBERS:
@@ -97,34 +100,42 @@ def _tarred(file: IO[bytes], path: Path) -> Iterator[Member]:
             _check_name(info.name, path)
             if info.isdir():
                 continue
-            opened = archive.extractfile(info) if info.isreg() else None
+            opened = archive.extractfile(info) if info.isreg() and not info.issparse() else None
             if opened is None:
-                raise content.NotImportable(
-                    f"{path.name} holds {content.shown(info.name)}, which is no plain file: fetch it again from BfArM."
-                )
-            yield Member(PurePosixPath(info.name).name, opened.read())
+                raise _special(info.name, path)
+            left -= info.size
+            if left < 0:
+                raise _too_large(path)
+            yield Member(content.printable(PurePosixPath(info.name).name), opened.read())
 
 
 def _check_name(name: str, path: Path) -> None:
     parts = PurePosixPath(name).parts
     if not parts or parts[0] == "/" or ".." in parts or "\\" in name:
         raise content.NotImportable(
-            f"{path.name} holds a file {content.shown(name)} outside its folder: fetch it again from BfArM."
+            f"{content.file_name(path)} holds {content.shown(name)}, which is outside its folder: fetch it from BfArM."
         )
+
+
+def _special(name: str, path: Path) -> content.NotImportable:
+    """A link or a device, or a file with holes, which says itself how large it is."""
+    return content.NotImportable(
+        f"{content.file_name(path)} holds {content.shown(name)}, which is no plain file: fetch it again from BfArM."
+    )
 
 
 def _too_large(path: Path) -> content.NotImportable:
     return content.NotImportable(
-        f"{path.name} is larger than {MOST_BYTES // MEGABYTE} MB or holds more than {MOST_MEMBERS:,} files: "
-        "no published catalogue is."
+        f"{content.file_name(path)} is larger than {MOST_BYTES // MEGABYTE} MB or holds more than {MOST_MEMBERS:,} "
+        "files: no published catalogue is."
     )
 
 
 def _unreadable(path: Path, error: OSError) -> content.NotImportable:
     if error.errno in (None, errno.EINVAL):  # raised by the archive modules, for what stands in the file
         return _damaged(path)
-    return content.NotImportable(f"{path} cannot be read: {error.strerror}.")
+    return content.NotImportable(f"{content.printable(str(path))} cannot be read: {error.strerror}.")
 
 
 def _damaged(path: Path) -> content.NotImportable:
-    return content.NotImportable(f"{path.name} is a damaged archive: fetch the file again.")
+    return content.NotImportable(f"{content.file_name(path)} is a damaged archive: fetch the file again.")

@@ -35,6 +35,19 @@ NAMES: Mapping[str, str] = {
 MARKED_USE: Mapping[str, edition.Use] = {"aster": "O", "optional": "Z", "dagger": "P", "": "P"}
 
 
+#: What a rubric of ClaML, a property or a designation of the FHIR package is; those of other names are left out.
+NOTES: Mapping[str, edition.NoteKind] = {
+    "inclusion": "inclusion",
+    "exclusion": "exclusion",
+    "coding-hint": "hint",
+    "note": "hint",
+    "text": "hint",
+    "introduction": "hint",
+    "footnote": "hint",
+    "definition": "definition",
+}
+
+
 class Values(TypedDict, total=False):
     """The fields of a code that a file gives a value for."""
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from terminology import reporting
 from terminology.icd10gm import edition
 from terminology.importers import content, meta
 
@@ -63,7 +64,7 @@ def headings(chapters: Sequence[str], blocks: Sequence[str]) -> tuple[content.He
     return tuple(found)
 
 
-def codes(text: str, name: str, progress: content.Progress = content.quiet) -> dict[str, edition.Code]:
+def codes(text: str, name: str, progress: reporting.Progress = reporting.quiet) -> dict[str, edition.Code]:
     """The codes of a file; NotImportable with the line that is wrong."""
     lines = content.lines(text)
     found: dict[str, edition.Code] = {}

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from terminology import reporting
 from terminology.importers import alpha_id, claml, combining, completeness, content, fhir_package, files, metadata
 
 #: A year in the name of a file of BfArM: icd10gm2025syst_kodes.txt, alphaidse2026.zip.
@@ -16,7 +17,7 @@ _SMALL = 200_000  # bytes; the files of chapters and blocks are smaller
 _FORMS = "the metadata (TXT or CSV), ClaML, the FHIR package of ICD-10-GM, or Alpha-ID"
 
 
-def read(path: Path, year: int | None = None, progress: content.Progress = content.quiet) -> content.Content:
+def read(path: Path, year: int | None = None, progress: reporting.Progress = reporting.quiet) -> content.Content:
     """The content of a published file, checked to be whole. `year`: what the file itself may not say.
 
     Raises NotImportable with one sentence.
@@ -36,17 +37,18 @@ def read(path: Path, year: int | None = None, progress: content.Progress = conte
             package.add(member)
         elif kind != "":
             if found:
-                raise content.NotImportable(f"{path.name} holds more than one catalogue: import them one by one.")
+                raise content.NotImportable(
+                    f"{content.file_name(path)} holds more than one catalogue: import them one by one."
+                )
             found.append(_content(kind, member, path, year, progress))
     if package.is_one and not found:
-        found.append(package.content(_checked_year(package.year, path.name, year), path.name, progress))
+        found.append(package.content(_checked_year(package.years, (content.file_name(path),), year), progress))
     if not found:
-        raise content.NotImportable(f"{path.name} is none of what can be imported: {_FORMS}.")
+        raise content.NotImportable(f"{content.file_name(path)} is none of what can be imported: {_FORMS}.")
     whole = found[0]
     if chapters or blocks:
         whole = replace(whole, headings=whole.headings or metadata.headings(chapters, blocks))
-    if whole.form != "alpha-id":
-        completeness.check(whole)
+    completeness.check(whole)
     return whole
 
 
@@ -69,29 +71,30 @@ def _kind(member: files.Member) -> str:
 
 
 def _content(
-    kind: str, member: files.Member, path: Path, year: int | None, progress: content.Progress
+    kind: str, member: files.Member, path: Path, year: int | None, progress: reporting.Progress
 ) -> content.Content:
-    names = f"{member.name} {path.name}"
+    names = (member.name, content.file_name(path))
     if kind == "claml":
         document = claml.parse(member.data, member.name, progress)
-        return combining.read(document, _checked_year(document.year, names, year), member.name)
+        return combining.read(
+            document, _checked_year(() if document.year is None else (document.year,), names, year), member.name
+        )
     text = _text(member)
     if kind == "metadata":
         codes = metadata.codes(text, member.name, progress)
-        found = _checked_year(None, names, year)
+        found = _checked_year((), names, year)
         return content.Content("metadata", found, member.name, str(found), codes, content.METADATA_FIELDS)
     phrases = alpha_id.phrases(text, member.name, progress)
-    found = _checked_year(None, names, year)
+    found = _checked_year((), names, year)
     return content.Content("alpha-id", found, member.name, str(found), phrases=phrases)
 
 
-def _checked_year(said: int | None, names: str, wanted: int | None) -> int:
-    """The year of a file: what it says itself, else what its name says, else what was asked for. They must agree."""
-    named = [int(match[1]) for match in _YEAR_IN_NAME.finditer(names)]
-    told = [said] if said is not None else named
-    years = {*told, *([wanted] if wanted is not None else [])}
+def _checked_year(said: tuple[int, ...], names: tuple[str, ...], wanted: int | None) -> int:
+    """The year of a file: what it says itself, what its names say, and what was asked for. They must agree."""
+    named = [int(match[1]) for name in names for match in _YEAR_IN_NAME.finditer(name)]
+    years = {*said, *named, *([wanted] if wanted is not None else [])}
     if not years:
-        raise content.NotImportable(f"{names.split()[-1]} does not say its year: name it with --year.")
+        raise content.NotImportable(f"{names[-1]} does not say its year: name it with --year.")
     if len(years) > 1:
         listed = " and ".join(map(str, sorted(years)))
         raise content.NotImportable(f"The file is for {listed} at once: take the file, or the --year, that is meant.")

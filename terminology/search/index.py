@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeVar
 
+from terminology import reporting
 from terminology.german import compounds, stems
 from terminology.search import analysis, query, vocabulary
 
 #: How a text was found: word by word, but for endings and order; by the parts of compounds; by another word for the
-#: same; by the start of the last word; by a corrected spelling; by some of the words only.
-How = Literal["exact", "stem", "compound", "same", "prefix", "corrected", "partial"]
+#: same; by a corrected spelling; by some of the words only.
+How = Literal["exact", "stem", "compound", "same", "corrected", "partial"]
 
 _CANDIDATES = 200  # texts that are ranked, the shortest and weightiest first
 _LESSER = 100  # texts that are ranked where some of the words are asked for
@@ -22,22 +23,16 @@ _SCHEMA = (
     """CREATE TABLE search_text (id INTEGER PRIMARY KEY, key TEXT NOT NULL, text TEXT NOT NULL, weight REAL NOT NULL,
         folded TEXT NOT NULL, words TEXT NOT NULL, parts TEXT NOT NULL, aside TEXT NOT NULL)""",
     "CREATE TABLE search_stem (stem TEXT PRIMARY KEY, parts TEXT NOT NULL) WITHOUT ROWID",
-    """CREATE VIRTUAL TABLE search_word USING fts5 (words, content='', detail=none, columnsize=0, prefix='3',
+    """CREATE VIRTUAL TABLE search_word USING fts5 (words, content='', detail=none, columnsize=0,
         tokenize="unicode61 remove_diacritics 0 tokenchars '~'")""",
     "CREATE VIRTUAL TABLE search_vocabulary USING fts5vocab ('search_word', 'row')",
 )
 _BY_FOLDED = "CREATE INDEX IF NOT EXISTS search_text_folded ON search_text (folded)"
 
-#: What is going on, how much is done, and of how much.
-Progress = Callable[[str, int, int], None]
 #: What the scores of a key are multiplied by, 0 to 1.
 Weigh = Callable[[str], float]
 _T = TypeVar("_T")
 _TOLD = 2000  # how many texts or words are worked on between two reports of progress
-
-
-def quiet(_what: str, _done: int, _total: int) -> None:
-    """Progress that nobody looks at."""
 
 
 def _alike(_key: str) -> float:
@@ -83,7 +78,7 @@ class Index:
         self._splitter = compounds.Splitter(self._words, analysis.never_parts())
 
     @classmethod
-    def build(cls, rows: Iterable[Row], progress: Progress = quiet) -> Index:
+    def build(cls, rows: Iterable[Row], progress: reporting.Progress = reporting.quiet) -> Index:
         """An index of the rows."""
         connection = _memory()
         for statement in _SCHEMA:
@@ -109,11 +104,8 @@ class Index:
         """A copy that `open` takes."""
         return self._connection.serialize()
 
-    def search(self, text: str, limit: int = 20, *, is_typing: bool = False, weigh: Weigh = _alike) -> tuple[Hit, ...]:
-        """The best hits, one a key, the best first. `is_typing`: the last word may be unfinished.
-
-        Any text is allowed; one that says nothing the index knows finds nothing.
-        """
+    def search(self, text: str, limit: int = 20, *, weigh: Weigh = _alike) -> tuple[Hit, ...]:
+        """The best hits, one a key, the best first. Any text is allowed; one that says nothing finds nothing."""
         asked = text[:_LONGEST]
         folded = stems.fold(asked)
         if not folded or limit < 1:
@@ -121,10 +113,10 @@ class Index:
         best: dict[str, Hit] = {}
         for row in self._rows("SELECT key, text, weight FROM search_text WHERE folded = ? ORDER BY id", folded):
             _keep(best, Hit(row[0], row[1], row[2], "exact"), weigh)
-        made = query.read(asked, self._words, self._parts, is_typing=is_typing)
+        made = query.read(asked, self._words, self._parts)
         self._collect(made, best, limit, weigh)
         if all(hit.how == "partial" for hit in best.values()):
-            doubtful = query.read(asked, self._words, self._parts, is_typing=is_typing, is_doubtful=True)
+            doubtful = query.read(asked, self._words, self._parts, is_doubtful=True)
             if doubtful != made:
                 self._collect(doubtful, best, limit, weigh)
         return tuple(sorted(best.values(), key=lambda hit: (-hit.score, hit.key))[:limit])
@@ -168,7 +160,7 @@ def _memory() -> sqlite3.Connection:
     return connection
 
 
-def _add(connection: sqlite3.Connection, rows: Sequence[Row], progress: Progress = quiet) -> None:
+def _add(connection: sqlite3.Connection, rows: Sequence[Row], progress: reporting.Progress = reporting.quiet) -> None:
     """Write texts and their words. The ids rise with length and fall with weight: the first matches are the best."""
     read = [(row, analysis.words(row.text)) for row in _told(rows, "reading texts", progress)]
     parts = {stem: tuple(found.split()) for stem, found in connection.execute("SELECT stem, parts FROM search_stem")}
@@ -198,7 +190,9 @@ def _id(cost: float, place: int) -> int:
 
 
 def _split(
-    read: Sequence[tuple[Row, list[analysis.Word]]], known_parts: Mapping[str, tuple[str, ...]], progress: Progress
+    read: Sequence[tuple[Row, list[analysis.Word]]],
+    known_parts: Mapping[str, tuple[str, ...]],
+    progress: reporting.Progress,
 ) -> dict[str, tuple[str, ...]]:
     """The parts of the words that have none yet, by stem."""
     spellings: dict[str, str] = {}
@@ -213,7 +207,7 @@ def _split(
     return {stem: splitter.split(spelled) for stem, spelled in _told([*spellings.items()], "splitting words", progress)}
 
 
-def _told(items: Sequence[_T], what: str, progress: Progress) -> Iterator[_T]:
+def _told(items: Sequence[_T], what: str, progress: reporting.Progress) -> Iterator[_T]:
     """The items, with progress."""
     for done, item in enumerate(items):
         if done % _TOLD == 0:
@@ -275,8 +269,6 @@ def _ranked(made: query.Query, found: _Text) -> Hit | None:
 def _how(ways: set[str], made: query.Query, found: _Text) -> How:
     if "corrected" in ways:
         return "corrected"
-    if "prefix" in ways:
-        return "prefix"
     if "same" in ways:
         return "same"
     return "stem" if made.stems <= found.words else "compound"

@@ -10,12 +10,11 @@ from typing import Literal
 
 from terminology.search import analysis, vocabulary
 
-Way = Literal["own", "same", "prefix", "corrected"]
+Way = Literal["own", "same", "corrected"]
 
-_FACTOR: dict[Way, float] = {"own": 1.0, "same": 0.96, "prefix": 0.98, "corrected": 0.93}
+_FACTOR: dict[Way, float] = {"own": 1.0, "same": 0.96, "corrected": 0.93}
 _MOST_UNITS = 12  # of one query; further ones are not read
 _SHORTEST_TAIL = 4  # letters of each side of a compound with a misspelt part
-_SHORTEST_START = 3  # letters of an unfinished word
 
 
 #: The parts of a folded word.
@@ -24,11 +23,10 @@ Split = Callable[[str], tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way to say a unit: the parts that a text must hold. `start`: a part that begins so is enough."""
+    """One way to say a unit: the parts that a text must hold."""
 
     parts: tuple[str, ...]
     how: Way = "own"
-    start: str = ""
 
     @property
     def factor(self) -> float:
@@ -37,21 +35,15 @@ class Option:
 
     def share(self, held: frozenset[str]) -> float:
         """How much of it a text holds: 0 to 1; a half at most where something lacks."""
-        if self.start:
-            return 1.0 if any(word.startswith(self.start) for word in held) else 0.0
         number = sum(part in held for part in self.parts)
         return 1.0 if number == len(self.parts) else 0.5 * number / len(self.parts)
 
     def used(self, held: frozenset[str]) -> set[str]:
         """The parts of the text that say it."""
-        if self.start:
-            return {word for word in held if word.startswith(self.start)}
         return {part for part in self.parts if part in held}
 
     def expression(self) -> str:
         """In the query language of FTS5; parts hold nothing but a to z, 0 to 9 and the mark of denial."""
-        if self.start:
-            return f'"{self.start}"*'
         return "(" + " AND ".join(f'"{part}"' for part in self.parts) + ")"
 
 
@@ -94,14 +86,12 @@ class Query:
             yield from asked[:2]
 
 
-def read(
-    text: str, known: vocabulary.Vocabulary, split: Split, *, is_typing: bool = False, is_doubtful: bool = False
-) -> Query:
+def read(text: str, known: vocabulary.Vocabulary, split: Split, *, is_doubtful: bool = False) -> Query:
     """The query that a text is; one that affirms nothing asks for nothing.
 
-    `is_typing`: the last word may be unfinished; `is_doubtful`: a compound that no text holds may be a misspelt one.
+    `is_doubtful`: a compound that no text holds may be a misspelt one.
     """
-    return _Reader(known, split, is_doubtful=is_doubtful).query(text, is_typing=is_typing)
+    return _Reader(known, split, is_doubtful=is_doubtful).query(text)
 
 
 class _Reader:
@@ -110,7 +100,7 @@ class _Reader:
         self._split = split
         self._is_doubtful = is_doubtful
 
-    def query(self, text: str, *, is_typing: bool) -> Query:
+    def query(self, text: str) -> Query:
         words = analysis.words(text)
         if all(word.is_denied for word in words):
             return Query((), frozenset(), 0.0)
@@ -118,8 +108,8 @@ class _Reader:
             words = [word._replace(is_aside=False) for word in words]
         units: dict[Unit, None] = {}
         unknown = 0.0
-        for place, word in enumerate(words):
-            made = self._units(word, is_unfinished=is_typing and place == len(words) - 1)
+        for word in words:
+            made = self._units(word)
             units.update(dict.fromkeys(dataclasses.replace(unit, is_aside=word.is_aside) for unit in made))
             if not made and not word.is_denied and not word.is_aside:
                 unknown += self._known.rarity(word.text)
@@ -127,14 +117,12 @@ class _Reader:
         weight = unknown + sum(unit.weight for unit in found if not unit.is_aside)
         return Query(found, frozenset(word.stem for word in words if not (word.is_denied or word.is_aside)), weight)
 
-    def _units(self, word: analysis.Word, *, is_unfinished: bool) -> list[Unit]:
+    def _units(self, word: analysis.Word) -> list[Unit]:
         parts = self._split(word.text)
         if word.is_denied:
             return [
                 self._unit((Option((analysis.NOT + part,)),)) for part in parts if analysis.NOT + part in self._known
             ]
-        if is_unfinished and len(word.text) >= _SHORTEST_START:
-            return [Unit((Option((), "prefix", word.stem), *self._same(word.stem)), self._known.rarity(word.stem))]
         if others := self._same(word.stem):
             return [self._unit((*self._own(parts), *others))]
         if self._is_doubtful and word.stem not in self._known and (options := self._near(word.text)):

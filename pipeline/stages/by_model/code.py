@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline import consultation, facts, results, segments
-from pipeline.coding import candidate, gathering, mention
+from pipeline.coding import candidate, gathering, mention, sides
 from pipeline.engines import shapes
 from pipeline.engines.serving import Judged, Question
 from pipeline.grounding import faults
@@ -102,14 +102,13 @@ def _candidate(statement: results.Statement, name: str, held: edition.Edition) -
     if not terms:
         return faults.CHECKS["diagnosis"]
     for term in terms:
-        clause = mention.clause_of(statement.text, term)
         certainty = mention.certainty_of(statement, term)
         if certainty is None or facts.is_only_feared(statement.text):
             continue
         return candidate.Candidate(
             code=name,
             certainty=certainty,
-            side=mention.side_of(name, clause, statement.text),
+            side=sides.of_term(name, statement.text, term.start, term.end),
             statement=statement.id,
             reason=f"„{term.text}“ in der Beurteilung.",
             evidence=statement.evidence,

@@ -180,6 +180,8 @@ def test_an_index_of_another_format_or_file_is_not_used_and_made_again(store: St
     assert image(store) is None
     assert first(store, "Rotz") == "J00.0"
     assert not store.write(METADATA, source(METADATA))
+    assert image(store) is None
+    assert store.index_again() == (2031,)
     assert image(store) == made
     assert store.index_again() == ()
     _damage(lambda db: db.execute("DELETE FROM search"))(store.path)

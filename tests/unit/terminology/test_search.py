@@ -37,8 +37,8 @@ ROWS = (
 INDEX = search.Index.build(ROWS)
 
 
-def keys(text: str, *, is_typing: bool = False) -> list[str]:
-    return [hit.key for hit in INDEX.search(text, is_typing=is_typing)]
+def keys(text: str) -> list[str]:
+    return [hit.key for hit in INDEX.search(text)]
 
 
 def first(text: str) -> tuple[str, str]:
@@ -105,10 +105,9 @@ def test_a_spelling_is_never_corrected_to_the_opposite(one: str, other: str) -> 
     assert keys("Hypokalämie") == ["E87.6"]
 
 
-def test_an_unfinished_word_is_found_only_while_typing() -> None:
+def test_an_unfinished_word_is_not_found() -> None:
     assert keys("Herzinsuffi") == []
-    assert keys("Herzinsuffi", is_typing=True) == ["I50.9"]
-    assert keys("Diabetes mell", is_typing=True)[:2] == ["E10.9", "E11.9"]
+    assert keys("Herzinsuffizienz")[0] == "I50.9"
 
 
 def test_weight_and_key_decide_between_equals() -> None:
@@ -199,7 +198,6 @@ def test_many_threads_find_the_same() -> None:
 )  # fmt: skip
 def test_no_syntax_of_the_index_can_be_asked_for(text: str) -> None:
     assert isinstance(INDEX.search(text), tuple)
-    assert isinstance(INDEX.search(text, is_typing=True), tuple)
     assert first("vhf") == ("I48.9", "exact")
 
 
@@ -209,12 +207,12 @@ MIXED = st.lists(
 ).map(" ".join)
 
 
-@given(st.one_of(st.text(max_size=250), MIXED), st.booleans())
-@example("rechts", False)
-@example("ohne links", True)
-def test_any_text_finds_something_or_nothing(text: str, is_typing: bool) -> None:
-    hits = INDEX.search(text, 5, is_typing=is_typing)
+@given(st.one_of(st.text(max_size=250), MIXED))
+@example("rechts")
+@example("ohne links")
+def test_any_text_finds_something_or_nothing(text: str) -> None:
+    hits = INDEX.search(text, 5)
     assert len(hits) <= 5
     assert all(0 < hit.score <= 1 and search.Row(hit.key, hit.text) in ROWS for hit in hits)
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
-    assert hits == INDEX.search(text, 5, is_typing=is_typing)
+    assert hits == INDEX.search(text, 5)

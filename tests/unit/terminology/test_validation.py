@@ -76,6 +76,23 @@ def test_age_limits_count_completed_days_and_years(
     assert (verdict.fault is None) is holds
 
 
+def test_days_that_are_not_known_are_not_judged() -> None:
+    held = with_code(age_from=edition.Age(28, "days"), age_to=edition.Age(1, "years"), age_error="M")
+    assert validation.validate(held, "A00.0", is_practice=True, lived=validation.Lived(0, None)).fault is None
+    assert validation.validate(held, "A00.0", is_practice=True, lived=validation.Lived(1, None)).fault is not None
+    assert validation.validate(held, "A00.0", is_practice=True, lived=validation.Lived(0, 27)).fault is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "is_judged"), [("I10.90", True), ("X99.9", False), ("I10", True), ("S52.501A", True), ("R53", True)]
+)
+def test_a_choice_of_codes_does_not_judge_what_it_lacks(name: str, is_judged: bool) -> None:
+    assert validation.validate(HELD, name, is_practice=True).is_judged is is_judged
+    whole = replace(HELD, is_complete=True)
+    assert validation.validate(whole, name, is_practice=True).is_judged
+    assert validation.validate(whole, "X99.9", is_practice=True).fault == "Der Katalog 2026 führt X99.9 nicht."
+
+
 def test_what_is_told_beside_a_code() -> None:
     verdict = validation.validate(with_code(is_rare=True, is_used=False, is_notifiable=True), "A00.0", is_practice=True)
     assert verdict.fault is None and len(verdict.warnings) == 3

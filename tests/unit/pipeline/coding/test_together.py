@@ -33,6 +33,8 @@ def names(visit: consultation.Consultation, note: results.Note) -> list[str]:
         (["COPD.", "Pneumonie."], ["J44.09", "J18.9"]),
         (["Chronische Niereninsuffizienz Stadium 3.", "Niereninsuffizienz."], ["N18.3"]),
         (["Husten.", "Akute Bronchitis."], ["J20.9"]),
+        (["Akuter Infekt der oberen Atemwege.", "Akute Bronchitis."], ["J20.9"]),
+        (["Akute Bronchitis.", "Akuter Infekt der oberen Atemwege."], ["J20.9"]),
     ],
 )
 def test_what_stands_together(note: Note, visit: Visit, texts: list[str], expected: list[str]) -> None:
@@ -63,6 +65,11 @@ def test_in_hospital_a_suspicion_counts_and_what_is_over_does_not(note: Note, vi
     (found,) = code.run(visit(setting="hospital"), NOTHING, given).diagnoses
     assert (found.code, found.certainty) == ("J18.9", None)
     assert "DKR D008" in (found.remark or "")
+
+
+def test_in_hospital_an_untreated_suspicion_is_its_complaint(note: Note, visit: Visit) -> None:
+    given = note(("S", "Husten."), ("A", "Verdacht auf Pneumonie.", "uncertain"), ("P", "Entlassung nach Hause."))
+    assert names(visit(setting="hospital"), given) == ["R05"]
 
 
 def test_the_diagnosis_of_the_visit_leads(note: Note, visit: Visit) -> None:

@@ -37,6 +37,23 @@ def coded(visit: consultation.Consultation, note: results.Note) -> list[tuple[st
         ("Als Kind Migräne.", "historical", []),
         ("Gicht seit 2019.", "affirmed", [("M10.99", "G")]),
         ("Am ehesten Migräne.", "uncertain", [("G43.9", "V")]),
+        ("Abklärung Demenz.", "affirmed", [("F03", "V")]),
+        ("Mögliche Borreliose.", "affirmed", [("A69.2", "V")]),
+        ("Zöliakie?", "affirmed", [("K90.0", "V")]),
+        ("Gicht: nein.", "affirmed", []),
+        ("Statt Pneumonie Bronchitis.", "affirmed", [("J40", "G")]),
+        ("Das ist eine Bronchitis, nein, eine Pneumonie.", "affirmed", [("J18.9", "G")]),
+        ("FA: KHK.", "affirmed", []),
+        ("Ausgeheilte Pneumonie.", "affirmed", [("J18.9", "Z")]),
+        ("Verdacht auf Gicht. Arterielle Hypertonie.", "uncertain", [("I10.90", "G"), ("M10.99", "V")]),
+        ("Keine Pneumonie. Akute Bronchitis.", "negated", [("J20.9", "G")]),
+        ("Verdacht auf Pneumonie, COPD bekannt.", "uncertain", [("J44.99", "G"), ("J18.9", "V")]),
+        ("Hypertonie seit 2010.", "historical", [("I10.90", "G")]),
+        ("Diabetes mellitus Typ 2 nicht entgleist.", "negated", [("E11.90", "G")]),
+        ("Nichtalkoholische Fettleber.", "affirmed", [("K76.0", "G")]),
+        ("Diabetes mellitus Typ 2. Hypertensive Nephropathie.", "affirmed", [("E11.90", "G"), ("I12.90", "G")]),
+        ("Diabetes insipidus.", "affirmed", [("E23.2", "G")]),
+        ("Post-Covid.", "affirmed", []),
     ],
 )
 def test_what_the_assessment_says(note: Note, visit: Visit, text: str, says: str, expected: list[object]) -> None:
@@ -50,6 +67,10 @@ def test_what_the_assessment_says(note: Note, visit: Visit, text: str, says: str
         ("P", "Impfung gegen Grippe im Herbst.", []),
         ("P", "Wenn die Migräne wiederkommt, melden Sie sich.", []),
         ("P", "Zur Vorbeugung von Gicht viel trinken.", []),
+        ("P", "Röntgen Thorax, Frage Pneumonie.", []),
+        ("P", "Warnzeichen einer Meningitis erklärt.", []),
+        ("P", "Notfallset für Anaphylaxie.", []),
+        ("P", "Wegen der Gicht weniger Fleisch.", ["M10.99"]),
         ("O", "Im Röntgen eine Pneumonie.", ["J18.9"]),
         ("O", "Test auf Keuchhusten abgenommen.", []),
         ("S", "Ich hatte mal eine Migräne.", []),
@@ -94,6 +115,9 @@ def test_a_drug_of_the_plan_says_which_known_illness_was_treated(
     ("parts", "side"),
     [
         ([("A", "Gonarthrose."), ("O", "Erguss im rechten Knie.")], "R"),
+        ([("A", "Gonarthrose rechts und Coxarthrose links.")], "R"),
+        ([("A", "Gonarthrose bds.")], "B"),
+        ([("A", "Gonarthrose."), ("O", "Linke Lunge frei.")], None),
         ([("A", "Gonarthrose."), ("O", "Rechtes Knie dick, linkes Knie schlank.")], None),
         ([("A", "Gonarthrose."), ("A", "Ohrenschmalzpfropf links.")], None),
     ],
@@ -118,6 +142,28 @@ def test_a_side_that_stands_elsewhere_counts_where_it_is_the_only_one(
 )
 def test_onset_is_no_finer_than_it_was_told(visit: Visit, text: str, since: str | None) -> None:
     assert mention.since(text, dt.date(2026, 6, 15)) == since
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "expected"),
+    [
+        ("COPD stabil.", "J44.11", "J44.91"),
+        ("Hypertonie gut eingestellt.", "I10.91", "I10.90"),
+        ("Asthma stabil.", "J45.9", "J45.99"),
+        ("Diabetes gut eingestellt.", "E11.91", "E11.90"),
+    ],
+)
+def test_a_flare_of_the_record_and_a_code_of_another_year_are_not_todays(
+    note: Note, visit: Visit, text: str, known: str, expected: str
+) -> None:
+    record = consultation.Record(conditions=(consultation.Condition(id="c1", text=known, code=known),))
+    assert coded(visit(record=record), note(("A", text))) == [(expected, "G")]
+
+
+def test_a_star_code_of_the_record_hangs_on_no_stranger(note: Note, visit: Visit) -> None:
+    record = consultation.Record(conditions=(consultation.Condition(id="c1", text="Demenz", code="F00.9"),))
+    given = note(("A", "Akute Bronchitis."), ("P", "Donepezil weiter."))
+    assert coded(visit(record=record), given) == [("J20.9", "G")]
 
 
 def test_a_value_is_coded_where_it_was_treated(note: Note, visit: Visit) -> None:

@@ -47,6 +47,7 @@ SPECIAL = {
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a catalogue of a few codes pass for a whole one."""
     monkeypatch.setattr(completeness, "LEAST", 10)
+    monkeypatch.setattr(completeness, "LEAST_TEXTS", 2)
 
 
 # --- metadata ----------------------------------------------------------------------------------------------------

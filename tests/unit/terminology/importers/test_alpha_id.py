@@ -47,6 +47,14 @@ def test_a_wrong_line_is_named(line: str, told: str) -> None:
         alpha_id.phrases(f"1|I0|A00.0||||Guter Text\n{line}", "a.txt")
 
 
+@pytest.mark.parametrize("end", [0, 3, 8])
+def test_a_last_line_without_its_end_is_refused(end: int) -> None:
+    whole = "1|I0|A00.0||||Text\n1|I1|A00.0||||Guter Text\n"
+    assert len(alpha_id.phrases(whole, "a.txt")) == 2
+    with pytest.raises(content.NotImportable, match=r"^The last line of a\.txt has no end: the file is cut off"):
+        alpha_id.phrases(whole[: len(whole) - 1 - end], "a.txt")
+
+
 def test_a_wrong_orpha_number_and_a_second_line_are_named() -> None:
     with pytest.raises(content.NotImportable, match="'ORPHA:1', which is no ORPHA number"):
         alpha_id.phrases("1|I0|A00.0||||ORPHA:1|Text", "a.txt")

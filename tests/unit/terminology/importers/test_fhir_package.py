@@ -19,7 +19,7 @@ def read(system: object, version: str = f"{published.YEAR}.0.0") -> content.Cont
     package.add(files.Member("package.json", json.dumps({"version": version}).encode()))
     package.add(files.Member("CodeSystem-icd10gm.json", json.dumps(system).encode()))
     assert package.is_one
-    return package.content(published.YEAR, "package.tgz")
+    return package.content(published.YEAR)
 
 
 @pytest.mark.parametrize("is_nested", [False, True])
@@ -48,12 +48,38 @@ def test_what_it_does_not_say_is_not_known() -> None:
     assert [(code.code, code.is_terminal) for code in found.codes.values()] == [("J00", False), ("J00.0", True)]
 
 
-def test_the_year_is_that_of_the_code_system() -> None:
+def test_the_years_are_those_of_package_and_code_system() -> None:
     package = fhir_package.Package()
     package.add(files.Member("package.json", b'{"version": "2030.0.0"}'))
-    assert (package.year, package.is_one) == (2030, False)
-    package.add(files.Member("c.json", json.dumps(published.code_system()).encode()))
-    assert package.year == published.YEAR
+    assert (package.years, package.is_one) == ((2030,), False)
+    package.add(files.Member("CodeSystem-c.json", json.dumps(published.code_system()).encode()))
+    assert (package.years, package.is_one) == ((published.YEAR, 2030), True)
+
+
+def test_only_the_package_and_its_code_systems_are_read() -> None:
+    package, data = fhir_package.Package(), json.dumps(published.code_system()).encode()
+    for name in (".index.json", "ValueSet-x.json", "x.json"):
+        package.add(files.Member(name, b"{" if name == "x.json" else data))
+    assert not package.is_one
+    package.add(files.Member("CodeSystem-x.json", b"\xef\xbb\xbf" + data))
+    assert package.is_one
+
+
+@pytest.mark.parametrize("name", ["package.json", "CodeSystem-x.json"])
+def test_a_json_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    fhir_package.Package().add(files.Member(name, b"{} "))
+    monkeypatch.setattr(fhir_package, "_MOST_BYTES", {"package.json": 2, "CodeSystem": 2})
+    fhir_package.Package().add(files.Member(name, b"{}"))
+    with pytest.raises(content.NotImportable, match="is larger than"):
+        fhir_package.Package().add(files.Member(name, b"{} "))
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "\\udc00", "\\ud83d x"])
+def test_half_a_character_is_refused(text: str) -> None:
+    whole = json.dumps(change(concept=[{"code": "J00", "display": "Schnupfen ?"}]))
+    fhir_package.Package().add(files.Member("CodeSystem-x.json", whole.replace("?", "\\ud83d\\ude00").encode()))
+    with pytest.raises(content.NotImportable, match="is no whole JSON file"):
+        fhir_package.Package().add(files.Member("CodeSystem-x.json", whole.replace("?", text).encode()))
 
 
 def change(**changes: Any) -> dict[str, Any]:
@@ -81,14 +107,14 @@ def test_what_is_wrong_is_told(system: dict[str, Any], told: str) -> None:
 @pytest.mark.parametrize("data", [b"{", b"\xff\xfe\x00", b"[" * 100_000, b'{"a":' * 100_000])
 def test_no_json_is_refused(data: bytes) -> None:
     with pytest.raises(content.NotImportable, match="is no whole JSON file"):
-        fhir_package.Package().add(files.Member("c.json", data))
+        fhir_package.Package().add(files.Member("CodeSystem-c.json", data))
 
 
 def test_a_second_year_in_the_package_is_refused() -> None:
     package, data = fhir_package.Package(), json.dumps(published.code_system()).encode()
-    package.add(files.Member("a.json", data))
+    package.add(files.Member("CodeSystem-a.json", data))
     with pytest.raises(content.NotImportable, match="more than once"):
-        package.add(files.Member("b.json", data))
+        package.add(files.Member("CodeSystem-b.json", data))
 
 
 _json = st.recursive(

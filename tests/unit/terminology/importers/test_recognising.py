@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import stat
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -70,8 +74,14 @@ def test_the_year_of_a_name(tmp_path: Path, name: str) -> None:
         recognising.read(path, 2030)
 
 
-def test_the_year_of_a_content_counts_before_a_name(tmp_path: Path) -> None:
-    assert recognising.read(put(tmp_path / "icd10gm2030.xml", published.claml())).year == YEAR
+def test_the_years_of_content_name_and_option_have_to_agree(tmp_path: Path) -> None:
+    for name in ("bfarm.terminologien.icd10gm-2031.0.0.tgz", "x.tgz"):
+        assert recognising.read(published.package(tmp_path / name), YEAR).year == YEAR
+    assert recognising.read(put(tmp_path / "icd10gm2031.xml", published.claml())).year == YEAR
+    with pytest.raises(content.NotImportable, match="for 2030 and 2031 at once"):
+        recognising.read(put(tmp_path / "icd10gm2030.xml", published.claml()))
+    with pytest.raises(content.NotImportable, match="for 2030 and 2031 at once"):
+        recognising.read(published.package(tmp_path / "bfarm.terminologien.icd10gm-2030.0.0.tgz"))
     with pytest.raises(content.NotImportable, match="for 2030 and 2031 at once"):
         recognising.read(put(tmp_path / "x.xml", published.claml()), 2030)
     with pytest.raises(content.NotImportable, match="for 2030 and 2031 at once"):
@@ -81,6 +91,8 @@ def test_the_year_of_a_content_counts_before_a_name(tmp_path: Path) -> None:
 def test_a_year_has_to_be_named(tmp_path: Path) -> None:
     with pytest.raises(content.NotImportable, match=r"^kodes\.txt does not say its year: name it with --year"):
         recognising.read(put(tmp_path / "kodes.txt", published.kodes()))
+    with pytest.raises(content.NotImportable, match=r"^meine kodes\.txt does not say its year"):
+        recognising.read(put(tmp_path / "meine kodes.txt", published.kodes()))
     with pytest.raises(content.NotImportable, match="There is no ICD-10-GM 1999"):
         recognising.read(put(tmp_path / "kodes.txt", published.kodes()), 1999)
 
@@ -138,6 +150,30 @@ def test_a_small_catalogue_is_no_whole_one(tmp_path: Path, monkeypatch: pytest.M
         recognising.read(put(tmp_path / "k.txt", published.kodes()), YEAR)
 
 
+def test_few_texts_are_no_whole_alpha_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = put(tmp_path / "a.txt", published.alpha_se())
+    monkeypatch.setattr(completeness, "LEAST_TEXTS", 3)
+    assert len(recognising.read(path, YEAR).phrases) == 3
+    monkeypatch.undo()
+    with pytest.raises(content.NotImportable, match=r"^a\.txt has 3 texts, no Alpha-ID has fewer than 70,000"):
+        recognising.read(path, YEAR)
+
+
+@pytest.mark.parametrize(
+    ("size", "unchecked"),
+    [
+        (completeness.Size(3, 2, 1, "counted"), ()),
+        (completeness.Size(None, None, 1, "counted"), ("codes", "terminal codes")),
+        (None, ("codes", "terminal codes", "terminal primary codes")),
+    ],
+)
+def test_which_numbers_could_not_be_compared(
+    monkeypatch: pytest.MonkeyPatch, size: completeness.Size | None, unchecked: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(completeness, "SIZES", {} if size is None else {YEAR: size})
+    assert completeness.unchecked(YEAR) == unchecked
+
+
 # --- what is none of them ----------------------------------------------------------------------------------------
 
 
@@ -178,6 +214,71 @@ def test_a_link_or_a_device_is_refused(tmp_path: Path, kind: bytes) -> None:
     info.type, info.linkname = kind, "/etc/passwd"
     with pytest.raises(content.NotImportable, match="no plain file"):
         recognising.read(published.package(tmp_path / "x.tgz", extra=[info]), YEAR)
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFREG])
+def test_a_link_in_a_zip_is_refused(tmp_path: Path, kind: int) -> None:
+    info = zipfile.ZipInfo("kodes.txt")
+    info.external_attr = (kind | 0o644) << 16
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(info, published.kodes())
+    if kind == stat.S_IFREG:
+        assert recognising.read(path, YEAR).codes
+    else:
+        with pytest.raises(content.NotImportable, match="no plain file"):
+            recognising.read(path, YEAR)
+
+
+def sparse_gnu(claimed: int) -> bytes:
+    """The header of a file of old GNU tar that is one hole."""
+    info = tarfile.TarInfo("package/CodeSystem-x.json")
+    info.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[483:495] = f"{claimed:011o}".encode() + b"\0"  # its real size
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}".encode() + b"\0 "
+    return bytes(header)
+
+
+def sparse_pax(claimed: int) -> bytes:
+    """The headers of a file of newer GNU tar that is one hole."""
+    info = tarfile.TarInfo("package/CodeSystem-x.json")
+    info.pax_headers = {"GNU.sparse.map": f"{claimed},0", "GNU.sparse.size": str(claimed)}
+    return info.tobuf(tarfile.PAX_FORMAT)
+
+
+@pytest.mark.parametrize("header", [sparse_gnu(6 << 30), sparse_pax(6 << 30)], ids=["gnu", "pax"])
+def test_a_file_with_holes_is_refused(tmp_path: Path, header: bytes) -> None:
+    path = put(tmp_path / "x.tgz", gzip.compress(header + b"\0" * 1024))
+    with tarfile.open(path) as archive:
+        (info,) = archive
+        assert info.isreg() and info.issparse() and info.size == 6 << 30
+    with pytest.raises(content.NotImportable, match="no plain file"):
+        recognising.read(path, YEAR)
+
+
+def test_members_larger_than_their_archive_are_refused(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("package/CodeSystem-x.json")
+    info.size = 6 << 30
+    path = put(tmp_path / "x.tgz", gzip.compress(info.tobuf() + b"\0" * 1024))
+    with pytest.raises(content.NotImportable, match="is larger than"):
+        recognising.read(path, YEAR)
+
+
+@pytest.mark.parametrize("name", ["Größe_icd10gm2031".encode("iso-8859-1") + b".txt", b"a\nb_icd10gm2031.txt"])
+def test_a_name_that_is_no_text_can_be_told_and_kept(tmp_path: Path, name: bytes) -> None:
+    path = put(tmp_path / os.fsdecode(name), published.kodes())
+    found = recognising.read(path)
+    assert found.year == YEAR and found.name.isprintable() and "?" in found.name
+    put(path, b"nichts")
+    with pytest.raises(content.NotImportable) as refused:
+        recognising.read(path)
+    assert str(refused.value).isprintable()
+    path.unlink()
+    with pytest.raises(content.NotImportable) as refused:
+        files.digest(path)
+    assert str(refused.value).isprintable()
 
 
 def test_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
