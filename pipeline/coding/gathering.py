@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from pipeline import consultation, facts, results
+from pipeline import consultation, facts, results, segments
 from pipeline.coding import candidate, mention, sides, specific, visits
 from terminology import labs
 from terminology.drugs import catalogue as drugs
@@ -18,13 +18,14 @@ _SYMPTOM_LIMIT = 3  # complaints at most where nobody named a diagnosis
 
 
 def assessed(
-    documented: consultation.Consultation, note: results.Note, held: edition.Edition
+    documented: consultation.Consultation, transcript: segments.Transcript, note: results.Note, held: edition.Edition
 ) -> list[candidate.Candidate]:
-    """The diagnoses that assessment, findings and plan name, each with its most specific code."""
+    """The diagnoses that assessment, findings and plan name, or the doctor elsewhere, with their most specific code."""
     around = specific.known(documented, note, held)
     of_the_body = [s.text for section in ("S", "O", "A") for s in note.section(section)]
     named = [found for found in facts.terms(note, ("A", "O", "P")) if _is_named(*found)]
     named += list(_searched(note, held))
+    named += [found for found in facts.terms(note, ("S",)) if _is_told_by_doctor(*found, transcript)]
     told = [(statement, term, mention.certainty_of(statement, term)) for statement, term in named]
     sure = {term.code[:3] for s, term, how in told if how in ("G", "V") and s.section != "P" and not term.needs_backing}
     sure |= {condition.code[:3] for condition in documented.record.conditions if condition.code}
@@ -63,6 +64,16 @@ def assessed(
             )
         )
     return found
+
+
+def _is_told_by_doctor(statement: results.Statement, term: wording.Term, transcript: segments.Transcript) -> bool:
+    """Whether the doctor names an illness as certain in a statement that stands among the complaints."""
+    cited = {evidence.segment for evidence in statement.evidence}
+    speakers = {segment.speaker for segment in transcript.segments if segment.number in cited}
+    is_illness = term.kind in ("diagnosis", "abbreviation") and term.code[0] not in "RZ"
+    if speakers != {"doctor"} or not is_illness or not _is_named(statement, term):
+        return False
+    return mention.certainty_of(statement, term) == "G"
 
 
 def _is_carried(statement: results.Statement, term: wording.Term, sure: Collection[str]) -> bool:
@@ -129,7 +140,7 @@ def _speaks_of(clause: str, terms: Iterable[wording.Term], term: wording.Term) -
     return any(other.code[:3] == term.code[:3] for other in terms)
 
 
-_SECTIONS = {"A": "der Beurteilung", "O": "der Befundung", "P": "der Planung"}
+_SECTIONS = {"S": "den Worten des Arztes", "A": "der Beurteilung", "O": "der Befundung", "P": "der Planung"}
 
 
 def _is_named(statement: results.Statement, term: wording.Term) -> bool:
@@ -142,7 +153,7 @@ def _is_named(statement: results.Statement, term: wording.Term) -> bool:
         return True
     if term.kind == "symptom" or term.code[0] in "RZ":
         return False
-    if statement.section == "O":
+    if statement.section in ("S", "O"):
         return term.kind != "lay" and _TESTED.search(statement.text) is None
     return _NOT_TREATED.search(mention.clause_of(statement.text, term)) is None
 

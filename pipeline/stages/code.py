@@ -21,7 +21,7 @@ def run(
     `proposed` stand before what the rules find; catalogue and rules decide on them all the same.
     """
     held = catalogue.edition_of(year_of(documented))
-    found = [*proposed, *gathering.assessed(documented, note, held)]
+    found = [*proposed, *gathering.assessed(documented, transcript, note, held)]
     found += visits.reasons(documented, transcript, note, held)
     found += gathering.disorders(note, found)
     found += gathering.treated(documented, note, held, found)

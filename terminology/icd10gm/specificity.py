@@ -120,6 +120,8 @@ def is_same_illness(unspecific: str, specific: str) -> bool:
     """
     if any(row["code"] == specific for row in tables.rows("icd10gm/in_remission")):
         return False
+    if unspecific[5:] == "9" and unspecific[:5] == specific[:5]:
+        return True
     if unspecific[:3] == specific[:3]:
         return unspecific.endswith((".9", ".90", ".99", ".8", ".88"))
     return any(

@@ -68,7 +68,7 @@ def judge(
     """The rules engine's coding with the proposals that note and catalogue carry."""
     held = catalogue.edition_of(code.year_of(documented))
     by_id = {statement.id: statement for statement in note.section("A")}
-    by_rule = {(one.statement, one.code) for one in gathering.assessed(documented, note, held)}
+    by_rule = {(one.statement, one.code) for one in gathering.assessed(documented, transcript, note, held)}
     sure = [s.text for s in (*note.section("A"), *note.section("O")) if s.polarity == "affirmed"]
     told = _stems(" ".join(facts.affirmed(text) for text in sure if not polarity.is_uncertain(text)))
     candidates: list[candidate.Candidate] = []

@@ -82,6 +82,15 @@ def test_other_sections_name_what_was_found_or_is_treated(
     assert [name for name, _certainty in coded(visit(), note((section, text)))] == expected
 
 
+@pytest.mark.parametrize(("speaker", "expected"), [("Ärztin", ["H81.1"]), ("Patientin", [])])
+def test_what_the_doctor_calls_by_name_among_the_complaints_counts(
+    note: Note, visit: Visit, talk: Callable[..., segments.Transcript], speaker: str, expected: list[str]
+) -> None:
+    text = "Gutartiger Lagerungsschwindel."
+    found = code.run(visit(), talk(f"{speaker}: {text}"), note(("S", text))).diagnoses
+    assert [one.code for one in found if one.code.startswith("H")] == expected
+
+
 def test_what_was_ruled_out_later_is_not_suspected_any_more(note: Note, visit: Visit) -> None:
     given = note(("A", "Verdacht auf Pneumonie.", "uncertain"), ("A", "Eine Pneumonie ist ausgeschlossen.", "negated"))
     assert coded(visit(), given) == [("J18.9", "A")]
