@@ -354,7 +354,7 @@ def test_every_antigen_has_a_code() -> None:
     assert words - single == {"measles"}
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs the full catalogue in /work/shared")
+@pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared/data/icd10gm")
 def test_every_code_is_terminal_in_the_full_catalogue() -> None:
     with (SHARED / "data/icd10gm/icd10gm_2025_codes.csv").open(encoding="utf-8") as file:
         held = {row["code"] for row in csv.DictReader(file) if row["terminal"] == "T"}
