@@ -24,6 +24,11 @@ class Measured:
     at: dt.date | None
     evidence: results.Evidence
 
+    @property
+    def told(self) -> str:
+        """Name and value as a German reads them: "eGFR 27,5"."""
+        return f"{self.analyte.name} {str(self.value).replace('.', ',')}"
+
 
 #: A danger that is spoken of is no illness, nor is what would have to happen first.
 _FEARED = re.compile(

@@ -248,7 +248,7 @@ def _reasons(
         if value.at == documented.day and value.evidence.segment is not None and specificity.is_watched_by(code, key):
             for statement in note.statements:
                 if value.evidence in statement.evidence:
-                    yield statement, f"{value.analyte.name} {str(value.value).replace('.', ',')}"
+                    yield statement, value.told
     if documented.encounter.setting == "hospital":
         for statement, term in facts.terms(note, ("S",)):
             if term.code[:3] == code[:3] and mention.certainty_of(statement, term) in ("G", "Z"):

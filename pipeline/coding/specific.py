@@ -23,7 +23,6 @@ class Known:
 
     held: edition.Edition
     documented: consultation.Consultation
-    note: results.Note
     told: str
     affirmed: str
     values: Mapping[str, facts.Measured]
@@ -33,7 +32,7 @@ def known(documented: consultation.Consultation, note: results.Note, held: editi
     """What note and record tell."""
     told = " ".join(s.text for s in (*note.section("A"), *note.section("O")) if s.polarity == "affirmed")
     told = _in_figures(told)
-    return Known(held, documented, note, told, facts.affirmed(told), facts.measured(documented, note))
+    return Known(held, documented, told, facts.affirmed(told), facts.measured(documented, note))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ def decide(default: str, statement: str, about: str, around: Known) -> Specific:
         decided = specificity.by_value(code, key, measured.value) or by_stage
         if decided is not None and decided != code:
             code = decided
-            why.append(f"{measured.analyte.name} {str(measured.value).replace('.', ',')}")
+            why.append(measured.told)
     days = mention.days_ago(about)
     older = specificity.old_after(code, days) if days is not None else None
     if older is not None:

@@ -10,10 +10,10 @@ import pytest
 
 from pipeline import consultation, results, segments
 from pipeline.coding import candidate, visits
-from pipeline.stages import read_document
 from terminology import tables
 from terminology.icd10gm import catalogue
 from tests.support import SHARED
+from tests.unit.pipeline import conftest
 
 BERLIN = dt.timezone(dt.timedelta(hours=2))
 NOTHING = segments.Transcript(segments=())
@@ -34,35 +34,11 @@ def visit(
     )
 
 
-def note(*parts: tuple[str, ...]) -> results.Note:
-    return results.Note(
-        statements=tuple(
-            results.Statement.model_validate(
-                {
-                    "id": f"s{number}",
-                    "section": part[0],
-                    "text": part[1],
-                    "polarity": part[2] if len(part) > 2 else "affirmed",
-                    "evidence": (results.Evidence(segment=number, start=0, end=len(part[1])),),
-                }
-            )
-            for number, part in enumerate(parts, start=1)
-        )
-    )
-
-
-def talk(text: str) -> segments.Transcript:
-    source = consultation.Source(
-        id="DocumentReference/1", kind="transcript", content_type="text/plain", content=text.encode()
-    )
-    return read_document.run(consultation.Consultation(encounter=visit().encounter, sources=(source,)))
-
-
 def found(
     documented: consultation.Consultation, *parts: tuple[str, ...], said: segments.Transcript = NOTHING
 ) -> list[candidate.Candidate]:
     held = catalogue.edition_of(documented.day.year if documented.day else 2026)
-    return visits.reasons(documented, said, note(*parts), held)
+    return visits.reasons(documented, said, conftest._note(*parts), held)
 
 
 def codes(
@@ -137,7 +113,7 @@ def test_a_wanted_vaccination_counts_with_a_sign_of_the_injection() -> None:
 
 def test_the_transcript_confirms_what_the_note_names() -> None:
     parts = (("A", "Ich hab in Pass gesehen, Pneumokokken fehlen noch."), ("P", "Tut kurz weh."))
-    said = talk("Ärztin: Links Grippe, den Hochdosisimpfstoff. Rechts Pneumokokken, den zwanzigvalenten.")
+    said = conftest._talk("Ärztin: Links Grippe, den Hochdosisimpfstoff. Rechts Pneumokokken, den zwanzigvalenten.")
     assert codes(visit(), *parts) == []
     one = next(one for one in found(visit(), *parts, said=said) if one.code == "Z23.8")
     assert one.statement == "s1" and one.origin == "visit" and one.certainty == "G"
@@ -147,7 +123,7 @@ def test_the_transcript_confirms_what_the_note_names() -> None:
 
 
 def test_the_transcript_alone_is_no_statement() -> None:
-    said = talk("Ärztin: Dann impfe ich Sie jetzt gegen Grippe.")
+    said = conftest._talk("Ärztin: Dann impfe ich Sie jetzt gegen Grippe.")
     assert codes(visit(), ("S", "Kerngesund."), said=said) == []
 
 
